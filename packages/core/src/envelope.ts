@@ -28,7 +28,8 @@ const VERSION = 1;
 const FLAG_EMBEDDED = 1;
 const KDK_ID_AT = 4;
 const SALT_AT = KDK_ID_AT + KDK_ID_BYTES;
-const WRAPS_AT = SALT_AT + SALT_BYTES;
+/** Where the wraps begin, if there are any. */
+export const WRAPS_AT: number = SALT_AT + SALT_BYTES;
 const TEXT_PREFIX = "kf1.";
 const MAX_U16 = 0xffff;
 

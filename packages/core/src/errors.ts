@@ -204,6 +204,8 @@ export interface KeyfoldErrorOptions {
   readonly attempts?: readonly UnwrapAttempt[];
   /** Milliseconds after which the service asked to be called again (Retry-After). */
   readonly retryAfter?: number;
+  /** What to do about this very case, instead of the table's general advice; "" where the detail says it. */
+  readonly remedy?: string;
 }
 
 /**
@@ -219,16 +221,14 @@ export class KeyfoldError extends Error {
 
   /** @param detail what happened, as a sentence; the table's meaning where it is left out. The remedy follows it. */
   constructor(code: KeyfoldErrorCode, detail?: string, options: KeyfoldErrorOptions = {}) {
-    const entry = errorTable[code];
-    super(
-      `${detail ?? entry.meaning} ${entry.remedy}`,
-      "cause" in options ? { cause: options.cause } : undefined,
-    );
+    const { meaning, remedy, retryable } = errorTable[code];
+    const message = `${detail ?? meaning} ${options.remedy ?? remedy}`.trimEnd();
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.code = code;
     this.retryable =
       code === "ERR_UNWRAP_FAILED"
         ? (options.attempts ?? []).some(({ error }) => error.retryable)
-        : entry.retryable;
+        : retryable;
     if (options.attempts !== undefined) this.attempts = options.attempts;
     if (options.retryAfter !== undefined) this.retryAfter = options.retryAfter;
   }

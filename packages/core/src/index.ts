@@ -1,4 +1,5 @@
 export type { Bytes } from "./bytes.ts";
+export type { Clock } from "./clock.ts";
 export { type EncryptionContext, encodeContext, type KeyPurpose } from "./context.ts";
 export {
   type ErrorEntry,
@@ -8,4 +9,14 @@ export {
   type KeyfoldErrorOptions,
   type UnwrapAttempt,
 } from "./errors.ts";
+export {
+  createKeyfold,
+  type Envelope,
+  type Inspection,
+  type Keyfold,
+  type OperationOptions,
+  type Plaintext,
+  type Stats,
+} from "./keyfold.ts";
 export type { KeyOperation, MasterKeyProvider, WrappedKey } from "./master-key.ts";
+export type { KeyfoldOptions } from "./options.ts";

@@ -1,0 +1,340 @@
+/**
+ * The keys that are in memory: the KDK that seals, the KDKs that open, the KEKs under them; how long they may stay, and
+ * what brings them in. docs/spec/envelope-v1.md, "Keys"; nothing here holds a plain key for longer than a function runs.
+ */
+
+import type { KeyObject } from "node:crypto";
+import { type Bytes, copyOf, toLatin1 } from "./bytes.ts";
+import { elapsed, type Instant, instant } from "./clock.ts";
+import { type EnvelopeHeader, encodeHeaderPrefix, SALT_BYTES } from "./envelope.ts";
+import { KeyfoldError } from "./errors.ts";
+import { Flights } from "./flights.ts";
+import { backgroundBackoff, Freshness } from "./freshness.ts";
+import { deriveKek, importKdk, type Kdk, KEY_BYTES, openDek } from "./key-hierarchy.ts";
+import type { WrappedKey } from "./master-key.ts";
+import type { Settings } from "./options.ts";
+import { type Asker, type CallCounts, ProviderCalls } from "./provider-calls.ts";
+import { drawRandom } from "./random.ts";
+import { asKeyfoldError } from "./retries.ts";
+import type { SealingKey } from "./sealing.ts";
+import { Sieve, type Sieved } from "./sieve.ts";
+import { Unwrapping } from "./unwrapping.ts";
+import { wrapKey } from "./wrapping.ts";
+
+/** How many envelopes one KEK may seal: their random 96-bit nonces then collide with a chance below 2^-36 (NIST SP 800-38D section 8.3). */
+const MOST_UNDER_ONE_KEK = 2 ** 30;
+const HOUR_MS = 3_600_000;
+
+/** A division of the project: its name, and `lp(name)`. */
+export interface Scope {
+  readonly name: string;
+  readonly encoded: Bytes;
+}
+
+/** A KDK in memory, with what is needed to ask for it again. */
+interface LiveKdk extends Sieved {
+  readonly kdk: Kdk;
+  readonly freshness: Freshness;
+  wraps: readonly WrappedKey[];
+  /** Whether the wraps are known to be the sealer's: made here, or authenticated by a header that opened. */
+  proven: boolean;
+}
+
+/** A KEK that has opened a DEK. */
+interface OpeningKek extends Sieved {
+  readonly kek: KeyObject;
+  readonly live: LiveKdk;
+}
+
+/** A KEK that seals, and how much it has. */
+interface SealingKek extends Sieved, SealingKey {
+  readonly since: Instant;
+  sealed: number;
+}
+
+/** The KDK that seals, and its KEKs by scope. */
+interface Sealer {
+  readonly live: LiveKdk;
+  readonly since: Instant;
+  readonly keks: Sieve<SealingKek>;
+}
+
+/** When a successor is to be made; shared by the tries of one sealer. */
+interface Renewal {
+  running: boolean;
+  failures: number;
+  notBefore: number;
+}
+
+export class KeyCache {
+  readonly #settings: Settings;
+  readonly #calls: ProviderCalls;
+  readonly #unwrapping: Unwrapping;
+  readonly #sealerFlight = new Flights<Sealer>();
+  readonly #closing = new AbortController();
+  readonly #kdks: Sieve<LiveKdk>;
+  readonly #keks: Sieve<OpeningKek>;
+  /** Why a KDK is not in memory any more, for whoever asks synchronously. */
+  readonly #losses: Sieve<Sieved & { readonly error: KeyfoldError }>;
+  #sealer: Sealer | undefined;
+  #sealerLoss: KeyfoldError | undefined;
+  #renewal: Renewal = { running: false, failures: 0, notBefore: Number.NEGATIVE_INFINITY };
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.#calls = new ProviderCalls(settings.clock, settings.deadline);
+    this.#unwrapping = new Unwrapping(settings, this.#calls);
+    this.#kdks = new Sieve(settings.maxKeys);
+    this.#keks = new Sieve(settings.maxKeys);
+    this.#losses = new Sieve(settings.maxKeys);
+  }
+
+  get calls(): Readonly<CallCounts> {
+    return this.#calls.counts;
+  }
+
+  /** KDKs and opening KEKs in memory. */
+  get sizes(): { readonly kdks: number; readonly keks: number } {
+    return { kdks: this.#kdks.size + (this.#sealer === undefined ? 0 : 1), keks: this.#keks.size };
+  }
+
+  get closed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  /** Forgets every key and ends what is under way with `ERR_CLOSED`. */
+  close(): void {
+    this.#closing.abort(new KeyfoldError("ERR_CLOSED"));
+    this.#sealer = undefined;
+    this.#kdks.clear();
+    this.#keks.clear();
+  }
+
+  // Sealing
+
+  /** The key that seals in a scope now, or undefined where no KDK that may seal is in memory. Counts as one use. */
+  sealingKey(scope: Scope): SealingKey | undefined {
+    const now = instant(this.#settings.clock);
+    const sealer = this.#currentSealer(now);
+    if (sealer === undefined) return undefined;
+    this.#keepFresh(sealer.live, now);
+    if (elapsed(sealer.since, now) > this.#renewAfter) this.#renew(now);
+    return this.#kekOf(sealer, scope, now);
+  }
+
+  /** As {@link sealingKey}, and makes a KDK where there is none. */
+  async obtainSealingKey(scope: Scope, asker: Asker): Promise<SealingKey> {
+    const sealer = this.#currentSealer(instant(this.#settings.clock)) ?? (await this.#createSealer(asker));
+    return this.#kekOf(sealer, scope, instant(this.#settings.clock));
+  }
+
+  /** The wraps that an envelope sealed now would carry. */
+  get sealingWraps(): readonly WrappedKey[] | undefined {
+    return this.#currentSealer(instant(this.#settings.clock))?.live.wraps;
+  }
+
+  /** Why there is no sealing KDK in memory, where one was lost. */
+  get sealerLoss(): KeyfoldError | undefined {
+    return this.#sealerLoss;
+  }
+
+  #currentSealer(now: Instant): Sealer | undefined {
+    const sealer = this.#sealer;
+    if (sealer === undefined) return undefined;
+    if (!sealer.live.freshness.isUsable(now)) {
+      this.#lose(sealer.live);
+      return undefined;
+    }
+    if (elapsed(sealer.since, now) < this.#settings.kdkLifetime) return sealer;
+    this.#sealer = undefined;
+    this.#kdks.set(sealer.live.kdk.name, sealer.live);
+    return undefined;
+  }
+
+  #kekOf(sealer: Sealer, scope: Scope, now: Instant): SealingKek {
+    const current = sealer.keks.get(scope.name);
+    const spent =
+      current === undefined ||
+      current.sealed >= MOST_UNDER_ONE_KEK ||
+      elapsed(current.since, now) >= this.#settings.kekLifetime;
+    const kek = spent ? createSealingKek(sealer.live, scope, now) : current;
+    if (spent) sealer.keks.set(scope.name, kek);
+    kek.sealed++;
+    return kek;
+  }
+
+  /** One flight, however many callers need a KDK; each has its own deadline. */
+  #createSealer(asker: Asker): Promise<Sealer> {
+    const { wrapWith } = this.#settings;
+    return this.#calls.within(wrapWith, this.#withClosing(asker), async (signal) => {
+      try {
+        return await this.#sealerFlight.join("sealer", signal, (flight) => this.#makeSealer(flight));
+      } catch (error) {
+        throw wrapWith.reduce((reason, provider) => this.#calls.explain(reason, provider, signal), error);
+      }
+    });
+  }
+
+  async #makeSealer(signal: AbortSignal): Promise<Sealer> {
+    const key = new Uint8Array(KEY_BYTES);
+    drawRandom(key);
+    try {
+      const wraps = await wrapKey(key, this.#settings, this.#calls, signal);
+      signal.throwIfAborted();
+      const live = this.#live(importKdk(key, this.#settings.project), wraps, true);
+      const sealer = {
+        live,
+        since: instant(this.#settings.clock),
+        keks: new Sieve<SealingKek>(this.#settings.maxKeys),
+      };
+      this.#succeed(sealer);
+      return sealer;
+    } finally {
+      key.fill(0);
+    }
+  }
+
+  /** The last sealer's KDK goes on opening what it sealed. */
+  #succeed(sealer: Sealer): void {
+    const last = this.#sealer;
+    if (last !== undefined) this.#kdks.set(last.live.kdk.name, last.live);
+    this.#sealer = sealer;
+    this.#sealerLoss = undefined;
+    this.#renewal = { running: false, failures: 0, notBefore: Number.NEGATIVE_INFINITY };
+  }
+
+  /** The age at which the successor is made: an hour before the end, or half-way where the whole life is short. */
+  get #renewAfter(): number {
+    const { kdkLifetime } = this.#settings;
+    return kdkLifetime - Math.min(HOUR_MS, kdkLifetime / 2);
+  }
+
+  #renew(now: Instant): void {
+    const renewal = this.#renewal;
+    if (renewal.running || now.monotonic < renewal.notBefore) return;
+    renewal.running = true;
+    this.#createSealer({ signals: [], background: true }).catch(() => {
+      renewal.running = false;
+      renewal.notBefore = this.#settings.clock.monotonic() + backgroundBackoff(++renewal.failures);
+    });
+  }
+
+  // Opening
+
+  /**
+   * The DEK of an envelope whose KDK is in memory, or undefined where it is not.
+   *
+   * @returns 32 bytes, the caller's to wipe
+   * @throws `ERR_HEADER_REJECTED`
+   */
+  openDek(header: EnvelopeHeader, scope: Scope): Uint8Array | undefined {
+    const now = instant(this.#settings.clock);
+    const live = this.#find(toLatin1(header.kdkId), now);
+    if (live === undefined) return undefined;
+    this.#keepFresh(live, now);
+    return this.#openDekUnder(live, header, scope);
+  }
+
+  /** As {@link openDek}, and unwraps the KDK where it is not in memory. */
+  async obtainDek(header: EnvelopeHeader, scope: Scope, asker: Asker): Promise<Uint8Array> {
+    return this.#openDekUnder(await this.#obtain(header, asker), header, scope);
+  }
+
+  /** Brings the KDK of an envelope into memory, unwrapping it where it is not there. */
+  async admit(header: EnvelopeHeader, asker: Asker): Promise<void> {
+    if (this.#find(toLatin1(header.kdkId), instant(this.#settings.clock)) === undefined)
+      await this.#obtain(header, asker);
+  }
+
+  /** Why the KDK of an envelope is not in memory, where it was. */
+  lossOf(header: EnvelopeHeader): KeyfoldError | undefined {
+    return this.#losses.get(toLatin1(header.kdkId))?.error;
+  }
+
+  #find(name: string, now: Instant): LiveKdk | undefined {
+    const sealing = this.#sealer?.live;
+    const live = sealing?.kdk.name === name ? sealing : this.#kdks.get(name);
+    if (live === undefined || live.freshness.isUsable(now)) return live;
+    this.#lose(live);
+    return undefined;
+  }
+
+  #openDekUnder(live: LiveKdk, header: EnvelopeHeader, scope: Scope): Uint8Array {
+    const name = `${live.kdk.name}${toLatin1(header.salt)}${scope.name}`;
+    const known = this.#keks.get(name);
+    const kek = known?.live === live ? known.kek : deriveKek(live.kdk, header.salt, scope.encoded);
+    const dek = openDek(kek, header);
+    if (known?.live !== live) this.#keks.set(name, { kek, live, visited: false });
+    if (!live.proven && header.wraps.length > 0) {
+      live.wraps = header.wraps.map(({ masterKey, ciphertext }) => ({
+        masterKey,
+        ciphertext: copyOf(ciphertext),
+      }));
+      live.proven = true;
+    }
+    return dek;
+  }
+
+  async #obtain(header: EnvelopeHeader, asker: Asker): Promise<LiveKdk> {
+    const { kdk, wrap } = await this.#unwrapping.unwrap(header.kdkId, header.wraps, this.#withClosing(asker));
+    const known = this.#find(kdk.name, instant(this.#settings.clock));
+    if (known !== undefined) return known;
+    const live = this.#live(kdk, [wrap], false);
+    this.#kdks.set(kdk.name, live);
+    this.#losses.delete(kdk.name);
+    return live;
+  }
+
+  #lose(live: LiveKdk): void {
+    const error =
+      live.freshness.lastError ??
+      new KeyfoldError("ERR_MASTER_KEY_UNAVAILABLE", "The key was not confirmed within expireAfter.");
+    this.#losses.set(live.kdk.name, { error, visited: false });
+    this.#kdks.delete(live.kdk.name);
+    if (this.#sealer?.live !== live) return;
+    this.#sealer = undefined;
+    this.#sealerLoss = error;
+  }
+
+  #live(kdk: Kdk, wraps: readonly WrappedKey[], proven: boolean): LiveKdk {
+    return {
+      kdk,
+      wraps,
+      proven,
+      freshness: new Freshness(this.#settings.clock, this.#settings),
+      visited: false,
+    };
+  }
+
+  // Keeping
+
+  /** Past `refreshAfter`: asks the KMS again, in the background, whether the key may still be used. */
+  #keepFresh(live: LiveKdk, now: Instant): void {
+    if (!live.freshness.beginRefresh(now)) return;
+    this.#refresh(live).then(
+      () => live.freshness.confirm(),
+      (error) => {
+        live.freshness.fail(asKeyfoldError(error));
+        if (!live.freshness.isUsable(instant(this.#settings.clock))) this.#lose(live);
+      },
+    );
+  }
+
+  /** A program that may not unwrap is told by the wrap of a new KDK whether it still may seal. */
+  async #refresh(live: LiveKdk): Promise<void> {
+    const asker = { signals: [], background: true };
+    if (this.#settings.sealOnly) await this.#createSealer(asker);
+    else await this.#unwrapping.unwrap(live.kdk.id, live.wraps, this.#withClosing(asker));
+  }
+
+  #withClosing(asker: Asker): Asker {
+    return { ...asker, signals: [...asker.signals, this.#closing.signal] };
+  }
+}
+
+function createSealingKek({ kdk, wraps }: LiveKdk, scope: Scope, now: Instant): SealingKek {
+  const salt = new Uint8Array(SALT_BYTES);
+  drawRandom(salt);
+  const prefix = encodeHeaderPrefix({ kdkId: kdk.id, salt, wraps });
+  return { kek: deriveKek(kdk, salt, scope.encoded), prefix, since: now, sealed: 0, visited: false };
+}

@@ -1,0 +1,81 @@
+/** One envelope, whole, from keys in hand: header and message put together. */
+
+import type { KeyObject } from "node:crypto";
+import type { Bytes } from "./bytes.ts";
+import { MESSAGE_SALT_BYTES, messageBytes, plaintextBytes, sealMessage } from "./cobblestone.ts";
+import { type EnvelopeHeader, NONCE_BYTES, SEALED_DEK_BYTES } from "./envelope.ts";
+import { KEY_BYTES, sealDek } from "./key-hierarchy.ts";
+import { drawRandom } from "./random.ts";
+
+/** What every envelope under one KEK shares. */
+export interface SealingKey {
+  readonly kek: KeyObject;
+  /** The header before the nonce: `encodeHeaderPrefix`. */
+  readonly prefix: Bytes;
+}
+
+/** What is drawn anew for every envelope. */
+export interface Draws {
+  /** 12 bytes. */
+  readonly nonce: Uint8Array;
+  /** 32 bytes. */
+  readonly dek: Uint8Array;
+  /** 24 bytes. */
+  readonly messageSalt: Uint8Array;
+}
+
+const drawn = new Uint8Array(NONCE_BYTES + KEY_BYTES + MESSAGE_SALT_BYTES);
+const draws: Draws = {
+  nonce: drawn.subarray(0, NONCE_BYTES),
+  dek: drawn.subarray(NONCE_BYTES, NONCE_BYTES + KEY_BYTES),
+  messageSalt: drawn.subarray(NONCE_BYTES + KEY_BYTES),
+};
+
+/**
+ * Seals a plaintext under a fresh DEK.
+ *
+ * @param context the encoded encryption context
+ * @returns the envelope, the caller's own
+ */
+export function sealEnvelope(key: SealingKey, context: Uint8Array, plaintext: Uint8Array): Bytes {
+  drawRandom(drawn);
+  const envelope = sealEnvelopeWith(key, draws, context, plaintext);
+  drawn.fill(0);
+  return envelope;
+}
+
+/** The deterministic part of {@link sealEnvelope}, for it and for test vectors: draws are for one envelope only. */
+export function sealEnvelopeWith(
+  { kek, prefix }: SealingKey,
+  { nonce, dek, messageSalt }: Draws,
+  context: Uint8Array,
+  plaintext: Uint8Array,
+): Bytes {
+  const header = prefix.length + NONCE_BYTES + SEALED_DEK_BYTES;
+  const envelope = new Uint8Array(header + messageBytes(plaintext.length));
+  envelope.set(prefix);
+  sealDek(kek, nonce, prefix, dek, envelope, prefix.length);
+  sealMessage(dek, messageSalt, context, plaintext, envelope.subarray(header));
+  return envelope;
+}
+
+/** Refuses, before any key is asked for, a message whose length alone shows that it was cut. */
+export function requireWholeMessage(envelope: Uint8Array, header: EnvelopeHeader): void {
+  plaintextBytes(envelope.length - header.length);
+}
+
+/**
+ * Gives a message a new header, under another KEK. The message stays as it is, byte for byte.
+ *
+ * @param dek 32 bytes, those that the message was sealed with
+ * @returns the envelope, the caller's own
+ */
+export function reheadMessage({ kek, prefix }: SealingKey, dek: Uint8Array, message: Uint8Array): Bytes {
+  const header = prefix.length + NONCE_BYTES + SEALED_DEK_BYTES;
+  const envelope = new Uint8Array(header + message.length);
+  drawRandom(draws.nonce);
+  envelope.set(prefix);
+  sealDek(kek, draws.nonce, prefix, dek, envelope, prefix.length);
+  envelope.set(message, header);
+  return envelope;
+}

@@ -1,0 +1,254 @@
+/** A key that an envelope carries, by whichever configured master key can unwrap it. "What an opener accepts" in envelope-v1. */
+
+import { createHash } from "node:crypto";
+import { Budget } from "./budget.ts";
+import { copyOf, equalBytes, lengthPrefixed } from "./bytes.ts";
+import { type EncryptionContext, encodeContext } from "./context.ts";
+import { KeyfoldError, type UnwrapAttempt } from "./errors.ts";
+import { Flights } from "./flights.ts";
+import { firstOf } from "./hedge.ts";
+import { importKdk, type Kdk, KEY_BYTES } from "./key-hierarchy.ts";
+import type { MasterKeyProvider, WrappedKey } from "./master-key.ts";
+import type { Settings } from "./options.ts";
+import { type Asker, isDeadline, type ProviderCalls } from "./provider-calls.ts";
+import { asKeyfoldError } from "./retries.ts";
+
+/** However many wraps of an envelope one master key recognizes, no more of them are tried. */
+const MOST_WRAPS_TRIED = 3;
+/** A master key that has been silent for this long is left running while the next is asked. */
+const PATIENCE_MS = 1_000;
+/** How many unwraps are remembered as having worked before, so that repeating them is free. */
+const MOST_SEEN = 10_000;
+/** How much of a URI that anybody may have written is repeated in a message. */
+const SHOWN_CHARACTERS = 200;
+
+/** A KDK, and the one wrap that gave it. */
+export interface UnwrappedKdk {
+  readonly kdk: Kdk;
+  readonly wrap: WrappedKey;
+}
+
+/** A master key, with the wraps of an envelope that it will be asked to unwrap. */
+interface Candidate {
+  readonly provider: MasterKeyProvider;
+  readonly wraps: readonly WrappedKey[];
+}
+
+/** What all the tries of one operation have in common. */
+interface Search {
+  readonly kdkId: Uint8Array;
+  readonly asker: Asker;
+  readonly attempts: UnwrapAttempt[];
+}
+
+export class Unwrapping {
+  readonly #settings: Settings;
+  readonly #calls: ProviderCalls;
+  readonly #flights = new Flights<Kdk>();
+  readonly #budget: Budget;
+  readonly #seen = new Set<string>();
+
+  constructor(settings: Settings, calls: ProviderCalls) {
+    this.#settings = settings;
+    this.#calls = calls;
+    this.#budget = new Budget(settings.clock, settings.unwrapBudget);
+  }
+
+  /**
+   * Unwraps the KDK of this id. Asks the configured master keys in their order, each for at most three wraps.
+   *
+   * @param kdkId 16 bytes
+   * @param wraps in the envelope's order; copied before anything is awaited
+   * @throws `ERR_NO_USABLE_WRAP`, `ERR_UNAUTHENTICATED_WRAP`, `ERR_BUDGET`, `ERR_ABORTED`; the code of the one wrap that
+   * was tried, or `ERR_UNWRAP_FAILED` for several, with `attempts`
+   */
+  async unwrap(kdkId: Uint8Array, wraps: readonly WrappedKey[], asker: Asker): Promise<UnwrappedKdk> {
+    const search: Search = { kdkId: copyOf(kdkId), asker, attempts: [] };
+    const candidates = this.#candidates(wraps);
+    if (asker.waitsForBudget === true) await this.#waitForBudget(candidates, asker);
+    const providers = candidates.map(({ provider }) => provider);
+    const unwrapped = await this.#calls.within(providers, asker, async (signal) => {
+      const ways = candidates.map(
+        (candidate) => (either: AbortSignal) => this.#try(candidate, search, either),
+      );
+      const first = await firstOf(this.#settings.clock, ways, PATIENCE_MS, signal);
+      if (first === undefined && signal.aborted && !isDeadline(signal.reason)) throw signal.reason;
+      return first;
+    });
+    if (unwrapped === undefined) throw failure(search.attempts);
+    return unwrapped;
+  }
+
+  #candidates(wraps: readonly WrappedKey[]): readonly Candidate[] {
+    const { unwrapWith, acceptUnauthenticatedWraps } = this.#settings;
+    const recognized = unwrapWith
+      .map((provider) => ({
+        provider,
+        wraps: wraps.filter(({ masterKey }) => provider.recognizes(masterKey)),
+      }))
+      .filter((candidate) => candidate.wraps.length > 0);
+    if (recognized.length === 0) throw noUsableWrap(wraps, unwrapWith);
+    const usable = recognized.filter(
+      ({ provider }) => provider.authenticatesWraps || acceptUnauthenticatedWraps,
+    );
+    if (usable.length === 0) throw new KeyfoldError("ERR_UNAUTHENTICATED_WRAP");
+    return usable.map(({ provider, wraps }) => ({
+      provider,
+      wraps: wraps.slice(0, MOST_WRAPS_TRIED).map(ownWrap),
+    }));
+  }
+
+  /** One master key's turn: its wraps one after the other. */
+  async #try(
+    { provider, wraps }: Candidate,
+    search: Search,
+    signal: AbortSignal,
+  ): Promise<UnwrappedKdk | undefined> {
+    for (const wrap of wraps) {
+      try {
+        return { kdk: await this.#unwrapAs(search, provider, wrap, signal), wrap };
+      } catch (thrown) {
+        const error = asKeyfoldError(this.#calls.explain(thrown, provider, signal));
+        search.attempts.push({ provider: provider.name, masterKey: wrap.masterKey, error });
+        if (signal.aborted) break;
+      }
+    }
+    return undefined;
+  }
+
+  /** Under the present KMS context; where the answer is that it is not right, under the older ones. */
+  async #unwrapAs(
+    { kdkId, asker }: Search,
+    provider: MasterKeyProvider,
+    wrap: WrappedKey,
+    signal: AbortSignal,
+  ): Promise<Kdk> {
+    let rejected: unknown;
+    for (const context of this.#settings.kmsContexts) {
+      try {
+        const kdk = await this.#unwrapUnder(context, provider, wrap, asker, signal);
+        if (!equalBytes(kdk.id, kdkId)) throw new KeyfoldError("ERR_KEY_MISMATCH");
+        return kdk;
+      } catch (error) {
+        if (asKeyfoldError(error).code !== "ERR_MASTER_KEY_REJECTED") throw error;
+        rejected ??= error;
+      }
+    }
+    throw rejected;
+  }
+
+  async #unwrapUnder(
+    context: EncryptionContext,
+    provider: MasterKeyProvider,
+    wrap: WrappedKey,
+    asker: Asker,
+    signal: AbortSignal,
+  ): Promise<Kdk> {
+    const digest = this.#digest(provider, wrap, context);
+    const free = asker.background === true || asker.waitsForBudget === true || this.#seen.has(digest);
+    try {
+      const kdk = await this.#flights.join(digest, signal, async (flight) => {
+        if (!free) this.#budget.take();
+        return this.#calls.call(provider, "unwrap", flight, () =>
+          this.#request(provider, wrap, context, flight),
+        );
+      });
+      this.#remember(digest);
+      return kdk;
+    } catch (error) {
+      if (!signal.aborted) this.#seen.delete(digest);
+      throw error;
+    }
+  }
+
+  /** The bytes of the key are wiped here, also where the answer comes so late that nobody waits for it. */
+  async #request(
+    provider: MasterKeyProvider,
+    wrap: WrappedKey,
+    context: EncryptionContext,
+    signal: AbortSignal,
+  ): Promise<Kdk> {
+    const key = await provider.unwrapKey(ownWrap(wrap), { context, signal });
+    if (!(key instanceof Uint8Array)) throw badReply(provider);
+    try {
+      if (key.length !== KEY_BYTES) throw badReply(provider);
+      return importKdk(key, this.#settings.project);
+    } finally {
+      key.fill(0);
+    }
+  }
+
+  #digest(
+    provider: MasterKeyProvider,
+    { masterKey, ciphertext }: WrappedKey,
+    context: EncryptionContext,
+  ): string {
+    return createHash("sha256")
+      .update(`${this.#settings.unwrapWith.indexOf(provider)} ${masterKey}\n`)
+      .update(lengthPrefixed(ciphertext))
+      .update(encodeContext(context))
+      .digest("base64url");
+  }
+
+  async #waitForBudget(candidates: readonly Candidate[], { signals }: Asker): Promise<void> {
+    const [context] = this.#settings.kmsContexts;
+    const seen = candidates.some(({ provider, wraps }) =>
+      wraps.some((wrap) => this.#seen.has(this.#digest(provider, wrap, context))),
+    );
+    if (!seen) await this.#budget.wait(AbortSignal.any([...signals]));
+  }
+
+  /** A set keeps its order, so the first is the oldest. */
+  #remember(digest: string): void {
+    this.#seen.add(digest);
+    const [oldest] = this.#seen;
+    if (this.#seen.size > MOST_SEEN && oldest !== undefined) this.#seen.delete(oldest);
+  }
+}
+
+function ownWrap({ masterKey, ciphertext }: WrappedKey): WrappedKey {
+  return { masterKey, ciphertext: copyOf(ciphertext) };
+}
+
+function noUsableWrap(wraps: readonly WrappedKey[], providers: readonly MasterKeyProvider[]): KeyfoldError {
+  const wrapped =
+    wraps.length === 0
+      ? "The envelope carries no wrapped key"
+      : `The envelope's key is wrapped under ${wraps.map(({ masterKey }) => shown(masterKey)).join(", ")}`;
+  const configured = providers.map(({ name }) => name).join(", ");
+  return new KeyfoldError("ERR_NO_USABLE_WRAP", `${wrapped}; configured to open: ${configured}.`);
+}
+
+function shown(uri: string): string {
+  return uri.length > SHOWN_CHARACTERS ? `${uri.slice(0, SHOWN_CHARACTERS)}…` : uri;
+}
+
+/** One wrap that was tried gives its own code; several give a common one. A budget that was used up is no answer of a key. */
+function failure(attempts: readonly UnwrapAttempt[]): KeyfoldError {
+  const reasons = attempts.map(({ provider, error }) => `${provider}: ${error.code}: ${error.message}`);
+  const [first] = attempts;
+  const alone = attempts.length === 1 || attempts.every(({ error }) => error.code === "ERR_BUDGET");
+  if (first !== undefined && alone) {
+    return new KeyfoldError(
+      first.error.code,
+      `${first.provider} did not unwrap the key: ${first.error.message}`,
+      {
+        cause: first.error,
+        attempts,
+        remedy: "",
+      },
+    );
+  }
+  return new KeyfoldError(
+    "ERR_UNWRAP_FAILED",
+    `${attempts.length} wraps were tried, and none gave the key. ${reasons.join(" ")}`,
+    { attempts },
+  );
+}
+
+function badReply(provider: MasterKeyProvider): KeyfoldError {
+  return new KeyfoldError(
+    "ERR_MASTER_KEY_BAD_REPLY",
+    `${provider.name} unwrapped something that is not ${KEY_BYTES} bytes.`,
+  );
+}
