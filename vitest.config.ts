@@ -1,8 +1,11 @@
 import { defineConfig } from "vitest/config";
 
+const report = process.env["KEYFOLD_TEST_REPORT"];
+
 export default defineConfig({
   test: {
     include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts", "examples/*/test/**/*.test.ts"],
     testTimeout: 60_000,
+    reporters: report === undefined ? ["default"] : ["default", ["json", { outputFile: report }]],
   },
 });

@@ -21,7 +21,7 @@ import { Sieve, type Sieved } from "./sieve.ts";
 import { Unwrapping } from "./unwrapping.ts";
 import { wrapKey } from "./wrapping.ts";
 
-/** How many envelopes one KEK may seal: their random 96-bit nonces then collide with a chance below 2^-36 (NIST SP 800-38D section 8.3). */
+/** How many envelopes one KEK may seal: their random 96-bit nonces then repeat with a chance of at most 2^-37 (NIST SP 800-38D section 8.3). */
 const MOST_UNDER_ONE_KEK = 2 ** 30;
 const HOUR_MS = 3_600_000;
 

@@ -50,7 +50,8 @@ export class FakeClock implements Clock {
 
   #next(end: number): Timer | undefined {
     let next: Timer | undefined;
-    for (const timer of this.#timers) if (timer.at <= end && (next === undefined || timer.at < next.at)) next = timer;
+    for (const timer of this.#timers)
+      if (timer.at <= end && (next === undefined || timer.at < next.at)) next = timer;
     return next;
   }
 
