@@ -8,7 +8,6 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const latin1 = new TextDecoder("latin1");
 
 /** UTF-8 of `text`, in memory of its own; undefined where the text holds a lone surrogate, which UTF-8 cannot say. */
 export function encodeUtf8(text: string): Bytes | undefined {
@@ -20,16 +19,19 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
     return strictUtf8.decode(bytes);
   } catch (error) {
-    if (error instanceof TypeError) return undefined;
+    if (isNamed(error, "TypeError")) return undefined;
     throw error;
   }
 }
 
-/** One character for each byte, for map keys and for text that is known to be ASCII. */
+/** Whether it is an error of this name, also of another realm, where `instanceof` does not see it. */
+function isNamed(error: unknown, name: string): boolean {
+  return typeof error === "object" && error !== null && "name" in error && error.name === name;
+}
+
+/** One character for each byte, for map keys and for text that is known to be ASCII. For short runs: each byte is an argument. */
 export function toLatin1(bytes: Uint8Array): string {
-  return bytes.length > 64
-    ? latin1.decode(bytes)
-    : String.fromCharCode.apply(null, bytes as unknown as number[]);
+  return String.fromCharCode.apply(null, bytes as unknown as number[]);
 }
 
 export function concat(...parts: readonly Uint8Array[]): Bytes {
@@ -90,7 +92,7 @@ export const standardBase64url: Base64url = {
     try {
       return Uint8Array.fromBase64(text, { alphabet: "base64url" });
     } catch (error) {
-      if (error instanceof SyntaxError) return undefined;
+      if (isNamed(error, "SyntaxError")) return undefined;
       throw error;
     }
   },

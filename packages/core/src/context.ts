@@ -34,12 +34,13 @@ export function encodeContext(context: EncryptionContext): Bytes {
   const keys = Object.keys(context);
   if (keys.length === 0) return EMPTY.slice();
   if (keys.length > 1) keys.sort(compareUtf8);
+  // All are read before the first is written: a getter might encode a context itself.
+  const values = keys.map((key) => context[key]);
   writeU16(scratch, 0, keys.length);
   let offset = 2;
-  for (const key of keys) {
+  for (const [i, key] of keys.entries()) {
     requireArgument(key !== "", "An encryption context has an empty key.");
-    offset = writeText(key, offset, key);
-    offset = writeText(context[key], offset, key);
+    offset = writeText(values[i], writeText(key, offset, key), key);
   }
   return scratch.slice(0, offset);
 }
@@ -53,7 +54,7 @@ export function encodeApplicationContext(
   refuseReserved(context, "encryption context");
   for (const key of required) {
     requireArgument(
-      Object.hasOwn(context, key),
+      Object.prototype.propertyIsEnumerable.call(context, key),
       `The encryption context lacks "${key}", which requireContext names.`,
     );
   }
@@ -86,9 +87,14 @@ function requirePlainObject(context: unknown): void {
   const prototype =
     typeof context === "object" && context !== null ? Object.getPrototypeOf(context) : undefined;
   requireArgument(
-    prototype === null || (prototype !== undefined && Object.getPrototypeOf(prototype) === null),
+    prototype === null || (prototype !== undefined && isObjectPrototype(prototype)),
     "The encryption context must be a plain object of strings; {} says that there is none.",
   );
+}
+
+/** `Object.prototype`, of this realm or another. */
+function isObjectPrototype(prototype: object): boolean {
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, "hasOwnProperty");
 }
 
 function refuseReserved(context: EncryptionContext, what: string): void {

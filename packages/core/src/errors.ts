@@ -216,8 +216,12 @@ export class KeyfoldError extends Error {
   readonly code: KeyfoldErrorCode;
   /** Whether the very same call may succeed later: from the table; of several attempts, whether any says so. */
   readonly retryable: boolean;
-  readonly attempts?: readonly UnwrapAttempt[];
-  readonly retryAfter?: number;
+  declare readonly attempts?: readonly UnwrapAttempt[];
+  declare readonly retryAfter?: number;
+
+  static {
+    KeyfoldError.prototype.name = "KeyfoldError";
+  }
 
   /** @param detail what happened, as a sentence; the table's meaning where it is left out. The remedy follows it. */
   constructor(code: KeyfoldErrorCode, detail?: string, options: KeyfoldErrorOptions = {}) {
@@ -231,10 +235,6 @@ export class KeyfoldError extends Error {
         : retryable;
     if (options.attempts !== undefined) this.attempts = options.attempts;
     if (options.retryAfter !== undefined) this.retryAfter = options.retryAfter;
-  }
-
-  override get name(): string {
-    return "KeyfoldError";
   }
 }
 

@@ -1,5 +1,7 @@
 /** What an application holds: secrets in, envelopes out, and back. */
 
+import { constants } from "node:buffer";
+import { isUint8Array } from "node:util/types";
 import { type Bytes, decodeUtf8, encodeBase64url, encodeUtf8 } from "./bytes.ts";
 import { openMessage } from "./cobblestone.ts";
 import { type EncryptionContext, encodeApplicationContext } from "./context.ts";
@@ -187,7 +189,7 @@ class ScopedKeyfold implements Keyfold {
     options?: OperationOptions,
   ): Promise<string> {
     const input = this.#toSeal(plaintext, context);
-    return encodeText(this.#sealNow(input, options) ?? (await this.#sealLater(input, options)));
+    return toText(this.#sealNow(input, options) ?? (await this.#sealLater(input, options)));
   }
 
   async open(envelope: Envelope, context: EncryptionContext, options?: OperationOptions): Promise<Bytes> {
@@ -211,7 +213,7 @@ class ScopedKeyfold implements Keyfold {
   }
 
   sealTextSync(plaintext: Plaintext, context: EncryptionContext): string {
-    return encodeText(this.sealSync(plaintext, context));
+    return toText(this.sealSync(plaintext, context));
   }
 
   openSync(envelope: Envelope, context: EncryptionContext): Bytes {
@@ -253,7 +255,7 @@ class ScopedKeyfold implements Keyfold {
   }
 
   isSealed(value: unknown): boolean {
-    if (typeof value !== "string" && !(value instanceof Uint8Array)) return false;
+    if (typeof value !== "string" && !isUint8Array(value)) return false;
     try {
       this.inspect(value);
       return true;
@@ -284,7 +286,7 @@ class ScopedKeyfold implements Keyfold {
       const key = await settle(this.#sealingKey(options), options);
       const rewrapped = reheadMessage(key, dek, bytes.subarray(header.length));
       this.#shared.counts.rewraps++;
-      return typeof envelope === "string" ? encodeText(rewrapped) : rewrapped;
+      return typeof envelope === "string" ? toText(rewrapped) : rewrapped;
     } finally {
       dek.fill(0);
     }
@@ -307,7 +309,7 @@ class ScopedKeyfold implements Keyfold {
     this.#requireMasterKeys();
     const encoded = encodeApplicationContext(context, this.#shared.settings.requireContext);
     if (typeof plaintext !== "string") {
-      requireArgument(plaintext instanceof Uint8Array, "The plaintext must be a string or a Uint8Array.");
+      requireArgument(isUint8Array(plaintext), "The plaintext must be a string or a Uint8Array.");
       return { plaintext, isOwn: false, context: encoded };
     }
     const bytes = encodeUtf8(plaintext);
@@ -425,14 +427,26 @@ class ScopedKeyfold implements Keyfold {
 function bytesOf(envelope: Envelope): Uint8Array {
   if (typeof envelope === "string") return decodeText(envelope);
   requireArgument(
-    envelope instanceof Uint8Array,
+    isUint8Array(envelope),
     'An envelope is a Uint8Array, or a string that begins with "kf1.".',
   );
   return envelope;
 }
 
+function toText(envelope: Bytes): string {
+  requireArgument(
+    (envelope.length * 4) / 3 + 4 < constants.MAX_STRING_LENGTH,
+    "The envelope is too long for a string: use seal.",
+  );
+  return encodeText(envelope);
+}
+
 /** The plaintext as text; the bytes are wiped either way. */
 function textOf(plaintext: Bytes): string {
+  requireArgument(
+    plaintext.length <= constants.MAX_STRING_LENGTH,
+    "The plaintext is too long for a string: use open.",
+  );
   const text = decodeUtf8(plaintext);
   plaintext.fill(0);
   if (text === undefined) throw new KeyfoldError("ERR_NOT_TEXT");

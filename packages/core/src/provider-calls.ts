@@ -42,8 +42,11 @@ export class ProviderCalls {
     { signals, background = false }: Asker,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    const loads = Promise.allSettled(providers.map((provider) => this.#load(provider)));
-    await promptly(loads, AbortSignal.any([...signals]));
+    const toLoad = providers.filter((provider) => provider.load !== undefined);
+    if (toLoad.length > 0) {
+      const loads = Promise.allSettled(toLoad.map((provider) => this.#load(provider)));
+      await promptly(loads, AbortSignal.any([...signals]));
+    }
     return withDeadline(this.clock, { signals, background, deadline: this.#deadline }, work);
   }
 
@@ -79,7 +82,7 @@ export class ProviderCalls {
 
   /** Once for each provider, and again after a failure. */
   #load(provider: MasterKeyProvider): Promise<void> {
-    const load = this.#loads.get(provider) ?? Promise.resolve(provider.load?.());
+    const load = this.#loads.get(provider) ?? (async () => provider.load?.())();
     this.#loads.set(provider, load);
     load.catch(() => this.#loads.delete(provider));
     return load;

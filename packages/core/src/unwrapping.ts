@@ -1,6 +1,7 @@
 /** A key that an envelope carries, by whichever configured master key can unwrap it. "What an opener accepts" in envelope-v1. */
 
 import { createHash } from "node:crypto";
+import { isUint8Array } from "node:util/types";
 import { Budget } from "./budget.ts";
 import { copyOf, equalBytes, lengthPrefixed } from "./bytes.ts";
 import { type EncryptionContext, encodeContext } from "./context.ts";
@@ -169,7 +170,7 @@ export class Unwrapping {
     signal: AbortSignal,
   ): Promise<Kdk> {
     const key = await provider.unwrapKey(ownWrap(wrap), { context, signal });
-    if (!(key instanceof Uint8Array)) throw badReply(provider);
+    if (!isUint8Array(key)) throw badReply(provider);
     try {
       if (key.length !== KEY_BYTES) throw badReply(provider);
       return importKdk(key, this.#settings.project);
