@@ -7,8 +7,8 @@ export interface MemoryKmsOptions {
   readonly authenticatesWraps?: boolean;
   /** The AES key behind it; two providers with one URI and one key stand for one master key. */
   readonly key?: Buffer;
-  /** Answers by a timer of this clock instead of at once. */
-  readonly delay?: { setTimeout(callback: () => void, ms: number): unknown; ms: number };
+  /** Which wraps it takes for its own, as one that was configured by an alias does; by default its URI's alone. */
+  readonly recognizes?: (masterKey: string) => boolean;
 }
 
 /** A KMS in this process that counts its calls and fails on demand. */
@@ -19,23 +19,27 @@ export class MemoryKms implements MasterKeyProvider {
   readonly key: Buffer;
   wraps = 0;
   unwraps = 0;
+  /** The URIs of the wraps that it was asked to unwrap, in order. */
+  readonly asked: string[] = [];
   /** What every call fails with, while it is set. */
   failing: KeyfoldErrorCode | undefined;
   /** Runs before an answer; an answer waits for it. */
   before: ((operation: KeyOperation) => Promise<void> | void) | undefined;
+  readonly #recognizes: (masterKey: string) => boolean;
 
   constructor(
     uri = "memory:one",
-    { authenticatesWraps = true, key = randomBytes(32) }: MemoryKmsOptions = {},
+    { authenticatesWraps = true, key = randomBytes(32), recognizes }: MemoryKmsOptions = {},
   ) {
     this.name = uri;
     this.uri = uri;
     this.authenticatesWraps = authenticatesWraps;
     this.key = key;
+    this.#recognizes = recognizes ?? ((masterKey) => masterKey === uri);
   }
 
   recognizes(masterKey: string): boolean {
-    return masterKey === this.uri;
+    return this.#recognizes(masterKey);
   }
 
   async wrapKey(key: Uint8Array, operation: KeyOperation): Promise<WrappedKey> {
@@ -48,8 +52,12 @@ export class MemoryKms implements MasterKeyProvider {
     return { masterKey: this.uri, ciphertext: Buffer.concat([nonce, sealed]) };
   }
 
-  async unwrapKey({ ciphertext }: WrappedKey, operation: KeyOperation): Promise<Uint8Array<ArrayBuffer>> {
+  async unwrapKey(
+    { masterKey, ciphertext }: WrappedKey,
+    operation: KeyOperation,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     this.unwraps++;
+    this.asked.push(masterKey);
     await this.#answer(operation);
     if (ciphertext.length < 28) throw new KeyfoldError("ERR_MASTER_KEY_REJECTED");
     const decipher = createDecipheriv("aes-256-gcm", this.key, ciphertext.subarray(0, 12));
