@@ -1,6 +1,6 @@
 /** A token bucket: so many at once, so many a second after that. */
 
-import { type Clock, sleep } from "./clock.ts";
+import { type Clock, keepingTimer, sleep } from "./clock.ts";
 import { KeyfoldError } from "./errors.ts";
 
 export interface BudgetLimits {
@@ -30,7 +30,8 @@ export class Budget {
   /** Takes one as soon as there is one. */
   async wait(signal: AbortSignal): Promise<void> {
     while (!this.#tryTake()) {
-      await sleep(this.#clock, ((1 - this.#tokens) * 1_000) / this.#limits.perSecond, signal);
+      const missing = 1 - this.#tokens;
+      await sleep(this.#clock, (missing * 1_000) / this.#limits.perSecond, signal, keepingTimer);
     }
   }
 

@@ -34,19 +34,23 @@ export function elapsed(since: Instant, now: Instant): number {
   return Math.max(now.monotonic - since.monotonic, now.wall - since.wall);
 }
 
-/** Resolves after `ms`, or rejects with the signal's reason. Does not keep the process alive: the deadline of whoever waits does. */
-export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+/**
+ * Resolves after `ms`, or rejects with the signal's reason.
+ *
+ * @param timer `idleTimer` where a deadline keeps the process alive for whoever waits
+ */
+export function sleep(clock: Clock, ms: number, signal: AbortSignal, timer: StartTimer): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(signal.reason);
       return;
     }
-    const timer = idleTimer(clock, ms, () => {
+    const pending = timer(clock, ms, () => {
       signal.removeEventListener("abort", onAbort);
       resolve();
     });
     const onAbort = () => {
-      clock.clearTimeout(timer);
+      clock.clearTimeout(pending);
       reject(signal.reason);
     };
     signal.addEventListener("abort", onAbort, { once: true });
@@ -89,7 +93,7 @@ export async function withDeadline<T>(
     signal.addEventListener("abort", onAbort, { once: true });
   }
   const pass = () => controller.abort(deadlinePassed(deadline));
-  const timer = background ? idleTimer(clock, deadline, pass) : clock.setTimeout(pass, deadline);
+  const timer = (background ? idleTimer : keepingTimer)(clock, deadline, pass);
   try {
     return await work(controller.signal);
   } finally {
@@ -100,6 +104,14 @@ export async function withDeadline<T>(
 
 function deadlinePassed(deadline: number): KeyfoldError {
   return new KeyfoldError("ERR_MASTER_KEY_UNAVAILABLE", `No answer within the deadline of ${deadline} ms.`);
+}
+
+/** Starts a timer of a clock: {@link keepingTimer} or {@link idleTimer}. */
+export type StartTimer = (clock: Clock, ms: number, callback: () => void) => unknown;
+
+/** A timer that keeps the process alive while it waits. */
+export function keepingTimer(clock: Clock, ms: number, callback: () => void): unknown {
+  return clock.setTimeout(callback, ms);
 }
 
 /** A timer that does not keep the process alive, where the clock's timers can be told so. */

@@ -5,7 +5,7 @@
 
 import type { KeyObject } from "node:crypto";
 import { type Bytes, copyOf, toLatin1 } from "./bytes.ts";
-import { elapsed, type Instant, instant } from "./clock.ts";
+import { elapsed, type Instant, idleTimer, instant } from "./clock.ts";
 import { type EnvelopeHeader, encodeHeaderPrefix, SALT_BYTES } from "./envelope.ts";
 import { KeyfoldError } from "./errors.ts";
 import { Flights } from "./flights.ts";
@@ -24,6 +24,8 @@ import { wrapKey } from "./wrapping.ts";
 /** How many envelopes one KEK may seal: their random 96-bit nonces then repeat with a chance of at most 2^-37 (NIST SP 800-38D section 8.3). */
 const MOST_UNDER_ONE_KEK = 2 ** 30;
 const HOUR_MS = 3_600_000;
+/** Keys that nobody uses are looked for this often, as a part of `expireAfter`: an hour of a day. */
+const SWEEPS_IN_A_LIFE = 24;
 
 /** A division of the project: its name, and `lp(name)`. */
 export interface Scope {
@@ -78,6 +80,7 @@ export class KeyCache {
   readonly #losses: Sieve<Sieved & { readonly error: KeyfoldError }>;
   #sealer: Sealer | undefined;
   #sealerLoss: KeyfoldError | undefined;
+  #sweep: unknown;
   #renewal: Renewal = { running: false, failures: 0, notBefore: Number.NEGATIVE_INFINITY };
 
   constructor(settings: Settings) {
@@ -105,6 +108,7 @@ export class KeyCache {
   /** Forgets every key and ends what is under way with `ERR_CLOSED`. */
   close(): void {
     this.#closing.abort(new KeyfoldError("ERR_CLOSED"));
+    this.#settings.clock.clearTimeout(this.#sweep);
     this.#sealer = undefined;
     this.#kdks.clear();
     this.#keks.clear();
@@ -277,6 +281,7 @@ export class KeyCache {
 
   async #obtain(header: EnvelopeHeader, asker: Asker): Promise<LiveKdk> {
     const { kdk, wrap } = await this.#unwrapping.unwrap(header.kdkId, header.wraps, this.#withClosing(asker));
+    this.#closing.signal.throwIfAborted();
     const known = this.#find(kdk.name, instant(this.#settings.clock));
     if (known !== undefined) return known;
     const live = this.#live(kdk, [wrap], false);
@@ -291,12 +296,14 @@ export class KeyCache {
       new KeyfoldError("ERR_MASTER_KEY_UNAVAILABLE", "The key was not confirmed within expireAfter.");
     this.#losses.set(live.kdk.name, { error, visited: false });
     this.#kdks.delete(live.kdk.name);
+    this.#keks.deleteWhere((kek) => kek.live === live);
     if (this.#sealer?.live !== live) return;
     this.#sealer = undefined;
     this.#sealerLoss = error;
   }
 
   #live(kdk: Kdk, wraps: readonly WrappedKey[], proven: boolean): LiveKdk {
+    this.#sweepLater();
     return {
       kdk,
       wraps,
@@ -325,6 +332,20 @@ export class KeyCache {
     const asker = { signals: [], background: true };
     if (this.#settings.sealOnly) await this.#createSealer(asker);
     else await this.#unwrapping.unwrap(live.kdk.id, live.wraps, this.#withClosing(asker));
+  }
+
+  /** A key that nobody uses any more expires too: what is past its time does not stay in memory until the next use. */
+  #sweepLater(): void {
+    const interval = Math.min(this.#settings.expireAfter / SWEEPS_IN_A_LIFE, HOUR_MS);
+    this.#sweep ??= idleTimer(this.#settings.clock, interval, () => {
+      this.#sweep = undefined;
+      const now = instant(this.#settings.clock);
+      const expired = (live: LiveKdk) => !live.freshness.isUsable(now);
+      const kdks = [...this.#kdks.values(), ...(this.#sealer === undefined ? [] : [this.#sealer.live])];
+      for (const live of kdks.filter(expired)) this.#lose(live);
+      this.#keks.deleteWhere(({ live }) => expired(live));
+      if (this.#sealer !== undefined || this.#kdks.size + this.#keks.size > 0) this.#sweepLater();
+    });
   }
 
   #withClosing(asker: Asker): Asker {

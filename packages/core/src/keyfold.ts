@@ -2,7 +2,7 @@
 
 import { constants } from "node:buffer";
 import { isUint8Array } from "node:util/types";
-import { type Bytes, decodeUtf8, encodeBase64url, encodeUtf8 } from "./bytes.ts";
+import { type Bytes, copyOf, decodeUtf8, encodeBase64url, encodeUtf8 } from "./bytes.ts";
 import { openMessage } from "./cobblestone.ts";
 import { type EncryptionContext, encodeApplicationContext } from "./context.ts";
 import { decodeHeader, decodeText, type EnvelopeHeader, encodeText, WRAPS_AT } from "./envelope.ts";
@@ -332,7 +332,7 @@ class ScopedKeyfold implements Keyfold {
 
   /** Waits for a KDK, with a copy of the plaintext: the caller may wipe its own meanwhile. */
   async #sealLater(input: ToSeal, options?: OperationOptions): Promise<Bytes> {
-    const plaintext = input.isOwn ? input.plaintext : input.plaintext.slice();
+    const plaintext = input.isOwn ? input.plaintext : copyOf(input.plaintext);
     try {
       const key = await settle(this.#keys.obtainSealingKey(this.#scope, asker(options)), options);
       const envelope = sealEnvelope(key, input.context, plaintext);

@@ -1,6 +1,6 @@
 /** The one retry layer: providers and their SDKs have none. */
 
-import { type Clock, promptly, sleep } from "./clock.ts";
+import { type Clock, idleTimer, promptly, sleep } from "./clock.ts";
 import { KeyfoldError } from "./errors.ts";
 import { jitter } from "./random.ts";
 
@@ -53,7 +53,7 @@ export async function retrying<T>(
   call: () => Promise<T>,
 ): Promise<T> {
   for (;;) {
-    if (backoff.pause > 0) await sleep(clock, backoff.pause, signal);
+    if (backoff.pause > 0) await sleep(clock, backoff.pause, signal, idleTimer);
     try {
       const result = await promptly(call(), signal);
       backoff.answered();

@@ -40,6 +40,15 @@ export class Sieve<V extends Sieved> {
     this.#entries.delete(key);
   }
 
+  /** Marks nothing as visited. */
+  values(): Iterable<V> {
+    return this.#entries.values();
+  }
+
+  deleteWhere(condition: (entry: V) => boolean): void {
+    for (const [key, entry] of this.#entries) if (condition(entry)) this.#entries.delete(key);
+  }
+
   clear(): void {
     this.#entries.clear();
     this.#hand = this.#entries.entries();

@@ -1,5 +1,6 @@
 /** A new key under the master keys: all of them, or as many as the policy asks for. */
 
+import { isUint8Array } from "node:util/types";
 import { copyOf } from "./bytes.ts";
 import { idleTimer } from "./clock.ts";
 import { requireWrap } from "./envelope.ts";
@@ -74,9 +75,12 @@ async function wrapUnder(
 
 /** A wrap that could not be stored, or that its own maker would not take back, is no answer. */
 function checked(provider: MasterKeyProvider, { masterKey, ciphertext }: WrappedKey): WrappedKey {
-  const wrap = { masterKey, ciphertext: copyOf(ciphertext) };
   try {
-    requireWrap(wrap);
+    requireArgument(
+      typeof masterKey === "string" && isUint8Array(ciphertext),
+      "A wrap is a string and bytes.",
+    );
+    requireWrap({ masterKey, ciphertext });
   } catch (cause) {
     throw new KeyfoldError(
       "ERR_MASTER_KEY_BAD_REPLY",
@@ -90,7 +94,7 @@ function checked(provider: MasterKeyProvider, { masterKey, ciphertext }: Wrapped
       `${provider.name} gave a wrap that it would not recognize.`,
     );
   }
-  return wrap;
+  return { masterKey, ciphertext: copyOf(ciphertext) };
 }
 
 function requireAuthenticated(providers: readonly MasterKeyProvider[], settings: Settings): void {

@@ -57,7 +57,7 @@ export function rejected(detail: string, cause?: unknown): KeyfoldError {
   return new KeyfoldError("ERR_MASTER_KEY_REJECTED", detail, cause === undefined ? {} : { cause });
 }
 
-/** `detail` says what is wrong and how to mend it. */
+/** `detail` says what is wrong and how to mend it, so no general remedy follows. */
 export function keyFileError(detail: string, cause?: unknown): KeyfoldError {
-  return new KeyfoldError("ERR_KEY_FILE", detail, cause === undefined ? {} : { cause });
+  return new KeyfoldError("ERR_KEY_FILE", detail, { remedy: "", ...(cause === undefined ? {} : { cause }) });
 }

@@ -41,10 +41,10 @@ export function parseKeyFile(bytes: Uint8Array, path: string): readonly KeyFileE
   if (!hasExactly(document, ["keyfold", "keys"])) {
     throw malformed(path, 'it must be an object of "keyfold" and "keys", and of nothing else');
   }
-  if (document["keyfold"] !== FORMAT) {
+  const { keyfold, keys } = document;
+  if (keyfold !== FORMAT) {
     throw malformed(path, `"keyfold" must be "${FORMAT}": a newer release may have written it`);
   }
-  const keys = document["keys"];
   if (!Array.isArray(keys) || keys.length === 0) throw malformed(path, '"keys" must list at least one key');
   const entries = keys.map((key: unknown, index) => parseEntry(key, path, index));
   requireDistinct(entries, path);
@@ -104,7 +104,10 @@ function malformed(path: string, what: string): Error {
   return keyFileError(`The key file ${path} is malformed: ${what}. Correct it, or restore it from a copy.`);
 }
 
-function hasExactly(value: unknown, members: readonly string[]): value is Record<string, unknown> {
+function hasExactly<Name extends string>(
+  value: unknown,
+  members: readonly Name[],
+): value is Record<Name, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   return Object.keys(value).length === members.length && members.every((name) => Object.hasOwn(value, name));
 }
