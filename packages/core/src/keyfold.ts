@@ -55,7 +55,7 @@ export interface Stats {
 /**
  * Seals and opens the secrets of one project. Safe for concurrent use. Every method fails with a `KeyfoldError` only; the
  * asynchronous ones never throw synchronously. Those that take arguments fail with `ERR_INVALID_ARGUMENT` for wrong ones,
- * and all with `ERR_CLOSED` after `close`.
+ * and those that use keys with `ERR_CLOSED` after `close`.
  *
  * Where a master key has to be asked, these codes are possible too: `ERR_MASTER_KEY_DENIED`, `…_NOT_FOUND`, `…_DISABLED`,
  * `…_THROTTLED`, `…_UNAVAILABLE`, `…_REJECTED`, `…_BAD_REPLY`, `ERR_CREDENTIALS`, `ERR_UNWRAP_FAILED`, `ERR_BUDGET`,
@@ -393,13 +393,24 @@ class ScopedKeyfold implements Keyfold {
 
   /** One envelope for each distinct KDK and set of wraps; all are asked for before the first failure is thrown. */
   async #readyToOpen(envelopes: Iterable<Envelope>, options?: OperationOptions): Promise<void> {
+    requireArgument(
+      typeof envelopes === "object" &&
+        envelopes !== null &&
+        Symbol.iterator in envelopes &&
+        !isUint8Array(envelopes),
+      "ready takes an iterable of envelopes: one alone goes in an array.",
+    );
     const distinct = new Map<string, EnvelopeHeader>();
+    const failures: unknown[] = [];
     for (const envelope of envelopes) {
-      const { header } = this.#admissible(envelope);
-      distinct.set(encodeBase64url(header.kdkId) + encodeBase64url(header.aad.subarray(WRAPS_AT)), header);
+      try {
+        const { header } = this.#admissible(envelope);
+        distinct.set(encodeBase64url(header.kdkId) + encodeBase64url(header.aad.subarray(WRAPS_AT)), header);
+      } catch (error) {
+        failures.push(error);
+      }
     }
     const headers = distinct.values();
-    const failures: unknown[] = [];
     const worker = async () => {
       for (const header of headers) {
         const asking = { ...asker(options), waitsForBudget: true };

@@ -5,7 +5,7 @@ import type { Bytes } from "./bytes.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type EncryptionContext, kmsContext } from "./context.ts";
 import { MAX_WRAPS } from "./envelope.ts";
-import { requireArgument } from "./errors.ts";
+import { KeyfoldError, requireArgument } from "./errors.ts";
 import { encodeName } from "./key-hierarchy.ts";
 import type { MasterKeyProvider } from "./master-key.ts";
 
@@ -116,16 +116,19 @@ export function resolveOptions(options: KeyfoldOptions): Settings {
     wrapWith.length + openWith.length > 0,
     "Give at least one master key, as masterKeys or openWith.",
   );
-  requireArgument(wrapWith.length <= MAX_WRAPS, `An envelope embeds at most ${MAX_WRAPS} wraps.`);
+  requireArgument(
+    wrapWith.length <= MAX_WRAPS,
+    `masterKeys holds more than the ${MAX_WRAPS} that an envelope can embed wraps of.`,
+  );
   return {
     project: encodeName("project", options.project),
     scope: scopeName(options.scope ?? ""),
     wrapWith,
     unwrapWith: [...wrapWith, ...openWith.filter((provider) => !wrapWith.includes(provider))],
     kmsContexts: [
-      kmsContext(options.project, "kdk", options.kmsContext ?? {}),
+      kdkContext("kmsContext", options.project, options.kmsContext ?? {}),
       ...list("openKmsContexts", options.openKmsContexts).map((own) =>
-        kmsContext(options.project, "kdk", own),
+        kdkContext("openKmsContexts", options.project, own),
       ),
     ],
     requireContext: contextKeys(options.requireContext),
@@ -156,12 +159,29 @@ function providers(
   const all = given === undefined ? [] : Array.isArray(given) ? [...given] : [given];
   for (const provider of all) {
     requireArgument(
-      typeof provider?.wrapKey === "function" && typeof provider.unwrapKey === "function",
+      ["wrapKey", "unwrapKey", "recognizes"].every(
+        (method) => typeof Reflect.get(Object(provider), method) === "function",
+      ),
       `${name} holds something that is no master key provider (was an "await" forgotten?).`,
     );
   }
   requireArgument(new Set(all).size === all.length, `${name} holds one master key twice.`);
   return all;
+}
+
+function kdkContext(option: string, project: string, own: EncryptionContext): EncryptionContext {
+  try {
+    return kmsContext(project, "kdk", own);
+  } catch (cause) {
+    throw new KeyfoldError(
+      "ERR_INVALID_ARGUMENT",
+      `${option} is no KMS context: ${cause instanceof KeyfoldError ? cause.message : "see cause."}`,
+      {
+        cause,
+        remedy: "",
+      },
+    );
+  }
 }
 
 function contextKeys(given: readonly string[] | undefined): readonly string[] {
@@ -184,9 +204,19 @@ function wrapsNeeded(policy: KeyfoldOptions["wrapPolicy"], masterKeys: number): 
 }
 
 function budget(given: KeyfoldOptions["unwrapBudget"]): BudgetLimits {
+  requireArgument(
+    given === undefined || (typeof given === "object" && given !== null),
+    "unwrapBudget must be an object.",
+  );
   const { burst = 100, perSecond = 10 } = given ?? {};
-  requireArgument(burst === Number.POSITIVE_INFINITY || burst >= 1, "unwrapBudget.burst must be 1 or more.");
-  requireArgument(perSecond > 0, "unwrapBudget.perSecond must be more than 0.");
+  requireArgument(
+    typeof burst === "number" && burst >= 1,
+    "unwrapBudget.burst must be a number of 1 or more.",
+  );
+  requireArgument(
+    typeof perSecond === "number" && perSecond > 0,
+    "unwrapBudget.perSecond must be a number above 0.",
+  );
   return { burst, perSecond };
 }
 
