@@ -9,6 +9,7 @@
 
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { createKeyfold, type Keyfold, KeyfoldError } from "../../packages/core/src/index.ts";
 import type { KeyfoldOptions } from "../../packages/core/src/options.ts";
@@ -40,6 +41,8 @@ const allowed: readonly string[] = [...expected, "ERR_MASTER_KEY_REJECTED", "ERR
 const ENOUGH = 10_000;
 /** A keyfold with nothing in memory takes the place of the last after so many inputs. */
 const FRESH_FOR = 50;
+/** Nothing here waits for anything but promises: after so many inputs, timers and finalizers have their turn. */
+const TURN = 1_000;
 /** Bytes that refusing an input may allocate over its own length. */
 const MOST_ALLOCATED = 1_024;
 /** The memory is measured for one input in so many, and for every one that claims more than it holds. */
@@ -68,12 +71,14 @@ export async function hostile({ count, seed }: { count: number; seed: number }):
   const start = performance.now();
   for (let index = 0; index < count && failures.length < MOST_FAILURES; index++) {
     const input = drawInput(random, originals, index);
+    const keyfold = openers(index);
+    if (index % TURN === 0) await setImmediate();
     try {
       if (input.kind === "claims" || random.chance(1, MEASURED_ONE_IN)) {
-        requireThrift(input, openers(index));
+        requireThrift(input, keyfold);
         measured++;
       }
-      const code = await judge(input, openers(index));
+      const code = await judge(input, keyfold);
       codes.set(code, (codes.get(code) ?? 0) + 1);
     } catch (error) {
       failures.push(`input ${index}, ${input.kind}: ${error}\n    ${shown(input)}`);
@@ -156,7 +161,10 @@ async function makeOpeners({ openable }: Originals): Promise<(index: number) => 
   const credulous = opener({ acceptUnauthenticatedWraps: true });
   let fresh = opener({});
   return (index) => {
-    if (index % FRESH_FOR === 0) fresh = opener({});
+    if (index % FRESH_FOR === 0) {
+      fresh.close();
+      fresh = opener({});
+    }
     // Mutants have even indices: every kind of input meets every opener.
     return [warm, warm, forgetful, fresh, credulous][(index >> 1) % 5] ?? warm;
   };

@@ -334,18 +334,27 @@ export class KeyCache {
     else await this.#unwrapping.unwrap(live.kdk.id, live.wraps, this.#withClosing(asker));
   }
 
-  /** A key that nobody uses any more expires too: what is past its time does not stay in memory until the next use. */
+  /**
+   * A key that nobody uses any more expires too: what is past its time does not stay in memory until the next use. The
+   * timer holds a weak reference, so that a keyfold which was dropped and not closed is garbage, and its keys with it.
+   */
   #sweepLater(): void {
+    const cache = new WeakRef(this);
     const interval = Math.min(this.#settings.expireAfter / SWEEPS_IN_A_LIFE, HOUR_MS);
     this.#sweep ??= idleTimer(this.#settings.clock, interval, () => {
-      this.#sweep = undefined;
-      const now = instant(this.#settings.clock);
-      const expired = (live: LiveKdk) => !live.freshness.isUsable(now);
-      const kdks = [...this.#kdks.values(), ...(this.#sealer === undefined ? [] : [this.#sealer.live])];
-      for (const live of kdks.filter(expired)) this.#lose(live);
-      this.#keks.deleteWhere(({ live }) => expired(live));
-      if (this.#sealer !== undefined || this.#kdks.size + this.#keks.size > 0) this.#sweepLater();
+      const live = cache.deref();
+      if (live !== undefined) live.#sweepNow();
     });
+  }
+
+  #sweepNow(): void {
+    this.#sweep = undefined;
+    const now = instant(this.#settings.clock);
+    const expired = (live: LiveKdk) => !live.freshness.isUsable(now);
+    const kdks = [...this.#kdks.values(), ...(this.#sealer === undefined ? [] : [this.#sealer.live])];
+    for (const live of kdks.filter(expired)) this.#lose(live);
+    this.#keks.deleteWhere(({ live }) => expired(live));
+    if (this.#sealer !== undefined || this.#kdks.size + this.#keks.size > 0) this.#sweepLater();
   }
 
   #withClosing(asker: Asker): Asker {

@@ -6,7 +6,7 @@ import { decodeKey, everySpelling } from "./key-text.ts";
 import { localProvider } from "./local-provider.ts";
 import { type LocalKey, localKey } from "./wrap.ts";
 
-/** As shells and Kubernetes allow it. Most keys that are passed by mistake for a name do not look so. */
+/** As shells and Kubernetes allow it. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
 
 /**
@@ -24,10 +24,15 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
  */
 export function envKey(name: string): MasterKeyProvider {
   requireArgument(
-    typeof name === "string" && NAME.test(name),
-    "envKey takes the name of an environment variable: letters, digits, underscores, dots and hyphens, no digit first.",
+    typeof name === "string" && NAME.test(name) && !isKey(name),
+    "envKey takes the name of an environment variable: letters, digits, underscores, dots and hyphens, no digit first, and nothing that is 32 bytes in hex or base64url.",
   );
   return localProvider(`env:${name}`, () => [readVariable(name)]);
+}
+
+/** A key that is passed by mistake for a name: errors and logs would show it. */
+function isKey(name: string): boolean {
+  return decodeKey(name, everySpelling)?.fill(0) !== undefined;
 }
 
 function readVariable(name: string): LocalKey {

@@ -10,6 +10,7 @@ import { entryOf, hex, keyFileOf, operation, secret, temporaryDirectory } from "
 import { refusalOf, rejectionOf } from "./support/refusal.ts";
 
 const first = entryOf(1);
+const source = new URL("../src/key-file-read.ts", import.meta.url);
 const onWindows = process.platform === "win32";
 
 describe("the first key wraps and every key unwraps", () => {
@@ -158,10 +159,17 @@ describe("a key file is refused", () => {
     expect(await refused(path)).toBe(`The key file ${path} is no regular file. Put a regular file there.`);
   });
 
-  test.skipIf(onWindows)("that is a FIFO, and nobody waits for its writer", async () => {
+  test.skipIf(onWindows)("that is a FIFO, and nobody waits for its writer", () => {
     const path = join(temporaryDirectory(), "fifo");
     expect(spawnSync("mkfifo", ["-m", "600", path]).status).toBe(0);
-    expect(await refused(path)).toBe(`The key file ${path} is no regular file. Put a regular file there.`);
+    // In a process of its own: one that waits can only be killed.
+    const program = `
+      const { readKeyFile } = await import(${JSON.stringify(source.href)});
+      try { readKeyFile(${JSON.stringify(path)}, false); } catch ({ code, message }) { console.log(code, message); }
+    `;
+    const args = ["--input-type=module", "--eval", program];
+    const { stdout } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 30_000 });
+    expect(stdout).toBe(`ERR_KEY_FILE The key file ${path} is no regular file. Put a regular file there.\n`);
   });
 
   test("of over 1 MiB", async () => {

@@ -2,6 +2,7 @@
 
 import {
   chmodSync,
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -13,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { localKeyFile } from "../src/file-key.ts";
 import { formatKeyFile, MAX_KEY_FILE_BYTES, newEntry, parseKeyFile } from "../src/key-file.ts";
 import { createLocalKeyFile, rotateLocalKeyFile } from "../src/key-file-write.ts";
@@ -32,9 +33,10 @@ describe("createLocalKeyFile", () => {
     expect((await localKeyFile(path).wrapKey(secret, operation())).masterKey).toBe(uri);
   });
 
-  test.skipIf(onWindows)("makes it for its owner alone, whatever the umask", async () => {
-    // process.umask cannot be set in a worker; what it would take away is given back by a chmod.
+  test.skipIf(onWindows).each([0o000, 0o277])("makes it for its owner alone, with umask %o", async (mask) => {
     const path = newPath();
+    const before = process.umask(mask);
+    onTestFinished(() => void process.umask(before));
     await createLocalKeyFile(path);
     expect(modeOf(path)).toBe(0o600);
   });
@@ -119,7 +121,6 @@ describe("rotateLocalKeyFile", () => {
   });
 
   test.skipIf(onWindows || process.getuid?.() !== 0)("keeps owner and group (as root)", async () => {
-    const { chownSync } = await import("node:fs");
     const path = fileWith(keyFileOf(1), 0o640);
     chownSync(path, 1234, 4321);
     await rotateLocalKeyFile(path);
