@@ -30,9 +30,11 @@ export function envKey(name: string): MasterKeyProvider {
   return localProvider(`env:${name}`, () => [readVariable(name)]);
 }
 
-/** A key that is passed by mistake for a name: errors and logs would show it. */
+/** A key that is passed by mistake for a name: errors and logs would show it. A name in one case, however long, is none. */
 function isKey(name: string): boolean {
-  return decodeKey(name, everySpelling)?.fill(0) !== undefined;
+  const isHex = /^[0-9a-f]{64}$/i.test(name);
+  const isMixed = /[a-z]/.test(name) && /[A-Z]/.test(name);
+  return (isHex || isMixed) && decodeKey(name, everySpelling)?.fill(0) !== undefined;
 }
 
 function readVariable(name: string): LocalKey {

@@ -45,6 +45,10 @@ describe("a variable is read", () => {
     expect((await provider.wrapKey(secret, operation())).masterKey).toBe(uri);
   });
 
+  test("under a name as long as a key, which is in one case and so is none", () => {
+    expect(envKey("THE_MASTER_KEY_OF_THE_BILLING_SERVICE_IN_PA").name).toHaveLength("env:".length + 43);
+  });
+
   test("under a name that the provider carries", () => {
     expect(envKey("app.master-key_2").name).toBe("env:app.master-key_2");
   });

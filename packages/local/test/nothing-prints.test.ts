@@ -82,6 +82,7 @@ test("a malformed key file or variable is not shown either", async () => {
   const damaged = [
     text.slice(0, -3),
     text.replace("key/1", "key/2"),
+    text.replace('"key": "', '"key": x"'),
     text.replace('"created"', '"x"'),
     `${text}x`,
   ];
@@ -146,9 +147,9 @@ function spellings(bytes: Uint8Array): string[] {
   const start = [...buffer.subarray(0, 6)];
   return [
     buffer.toString("latin1"),
-    buffer.toString("hex").slice(0, 24),
-    buffer.toString("base64").slice(0, 24),
-    buffer.toString("base64url").slice(0, 24),
+    buffer.toString("hex").slice(0, 8),
+    buffer.toString("base64").slice(0, 8),
+    buffer.toString("base64url").slice(0, 8),
     start.join(", "),
     start.join(","),
     start.map((byte) => byte.toString(16).padStart(2, "0")).join(" "),
