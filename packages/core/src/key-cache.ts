@@ -129,6 +129,7 @@ export class KeyCache {
   /** As {@link sealingKey}, and makes a KDK where there is none. */
   async obtainSealingKey(scope: Scope, asker: Asker): Promise<SealingKey> {
     const sealer = this.#currentSealer(instant(this.#settings.clock)) ?? (await this.#createSealer(asker));
+    this.#closing.signal.throwIfAborted();
     return this.#kekOf(sealer, scope, instant(this.#settings.clock));
   }
 
@@ -241,7 +242,9 @@ export class KeyCache {
 
   /** As {@link openDek}, and unwraps the KDK where it is not in memory. */
   async obtainDek(header: EnvelopeHeader, scope: Scope, asker: Asker): Promise<Uint8Array> {
-    return this.#openDekUnder(await this.#obtain(header, asker), header, scope);
+    const live = await this.#obtain(header, asker);
+    this.#closing.signal.throwIfAborted();
+    return this.#openDekUnder(live, header, scope);
   }
 
   /** Brings the KDK of an envelope into memory, unwrapping it where it is not there. */

@@ -347,6 +347,13 @@ describe("close", () => {
     expect((await rejection(run(keyfold, sealed))).code).toBe("ERR_CLOSED");
   });
 
+  test("makes ready of no envelopes ERR_CLOSED", async () => {
+    const { keyfold } = await warm();
+    await keyfold.ready([]);
+    await keyfold.close();
+    expect((await rejection(keyfold.ready([]))).code).toBe("ERR_CLOSED");
+  });
+
   test.each(syncOperations)("makes %s ERR_CLOSED", async (_, run) => {
     const { keyfold, sealed } = await warm();
     run(keyfold, sealed);
@@ -408,6 +415,24 @@ describe("close", () => {
     await settled();
     expect((await Promise.all(running)).map(({ code }) => code)).toEqual(["ERR_CLOSED", "ERR_CLOSED"]);
     expect(keyfold.stats()).toMatchObject({ kdks: 0, keks: 0 });
+  });
+
+  test("leaves no key in memory, however few turns before the end of an open it comes", async () => {
+    const kms = new MemoryKms();
+    const foreign = await sealedBy(kms);
+    const outcomes = new Set<string>();
+    for (let turns = 0; turns < 60; turns++) {
+      const keyfold = keyfoldWith({ masterKeys: kms });
+      const opening = keyfold.open(foreign, context).then(
+        () => "opened",
+        (error: KeyfoldError) => error.code,
+      );
+      for (let turn = 0; turn < turns; turn++) await undefined;
+      await keyfold.close();
+      outcomes.add(await opening);
+      expect(keyfold.stats(), `closed after ${turns} turns`).toMatchObject({ kdks: 0, keks: 0 });
+    }
+    expect(outcomes).toEqual(new Set(["ERR_CLOSED", "opened"]));
   });
 
   test("forgets the keys, and may be called twice", async () => {

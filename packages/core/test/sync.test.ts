@@ -216,6 +216,19 @@ describe("ready(envelopes)", () => {
     expect(kms.unwraps).toBe(3);
   });
 
+  test("spends the unwrap budget once for each key, not for each envelope", async () => {
+    const kms = new MemoryKms();
+    const sealer = keyfoldWith({ masterKeys: kms });
+    const envelopes = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => sealer.seal("secret", { name: `${i}` })),
+    );
+    const unwrapBudget = { burst: 1, perSecond: 1 };
+    const reader = keyfoldWith({ masterKeys: kms, clock: new FakeClock(), unwrapBudget });
+    const ready = watch(reader.ready(envelopes));
+    await settled();
+    expect(ready.settled).toBe(true);
+  });
+
   test("takes any iterable, and nothing to be readied is fine", async () => {
     const kms = new MemoryKms();
     const sealed = await sealedBy(kms);
