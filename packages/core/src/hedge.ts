@@ -24,7 +24,7 @@ export async function firstOf<T>(
       let running = 0;
       const next = () => {
         clock.clearTimeout(timer);
-        const way = signal.aborted ? undefined : ways[started];
+        const way = either.aborted ? undefined : ways[started];
         if (way === undefined) {
           if (running === 0) resolve(undefined);
           return;

@@ -37,7 +37,8 @@ export class Backoff {
   /** Full jitter over a ceiling that doubles, and no less than the service asked for. */
   failed(error: KeyfoldError): void {
     const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures++);
-    this.#until = this.#clock.monotonic() + Math.max(error.retryAfter ?? 0, jitter() * ceiling);
+    const pause = Math.max(error.retryAfter ?? 0, jitter() * ceiling);
+    this.#until = Math.max(this.#until, this.#clock.monotonic() + pause);
     this.#lastError = error;
   }
 }
