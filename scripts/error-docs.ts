@@ -59,6 +59,8 @@ const groupOf: Record<KeyfoldErrorCode, keyof typeof groups> = {
   ERR_NOT_READY: "operation",
   ERR_CLOSED: "operation",
   ERR_BUDGET: "operation",
+  ERR_PROVIDER_NOT_INSTALLED: "operation",
+  ERR_UNKNOWN_SCHEME: "operation",
   ERR_KEY_FILE: "files",
   ERR_IO: "files",
 };

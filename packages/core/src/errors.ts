@@ -28,6 +28,8 @@ export type KeyfoldErrorCode =
   | "ERR_NOT_READY"
   | "ERR_CLOSED"
   | "ERR_BUDGET"
+  | "ERR_PROVIDER_NOT_INSTALLED"
+  | "ERR_UNKNOWN_SCHEME"
   | "ERR_KEY_FILE"
   | "ERR_IO";
 
@@ -175,6 +177,17 @@ export const errorTable: Readonly<Record<KeyfoldErrorCode, ErrorEntry>> = {
     meaning: "Too many keys that were never seen before were to be unwrapped in a short time.",
     remedy: "Try again later, or raise unwrapBudget if so many different sealers are to be expected.",
     retryable: true,
+  },
+  ERR_PROVIDER_NOT_INSTALLED: {
+    meaning: "A package that this master key needs is not installed.",
+    remedy: "Install the package that the message names, next to @keyfold/core.",
+    retryable: false,
+  },
+  ERR_UNKNOWN_SCHEME: {
+    meaning: "A master key's URI begins with a scheme that no provider is known for.",
+    remedy:
+      "Use aws-kms:, gcp-kms:, azure-keyvault:, file: or env:, or pass a provider for the scheme in providers.",
+    retryable: false,
   },
   ERR_KEY_FILE: {
     meaning: "A key file or key variable is missing, can be read by others, or does not hold what it should.",

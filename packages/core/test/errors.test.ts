@@ -31,6 +31,8 @@ const retryableByCode: Record<KeyfoldErrorCode, boolean> = {
   ERR_NOT_READY: true,
   ERR_CLOSED: false,
   ERR_BUDGET: true,
+  ERR_PROVIDER_NOT_INSTALLED: false,
+  ERR_UNKNOWN_SCHEME: false,
   ERR_KEY_FILE: false,
   ERR_IO: false,
 };

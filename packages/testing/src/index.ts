@@ -1,0 +1,1 @@
+export type { FakeRequest, Fault, InjectOptions } from "./faults.ts";
