@@ -20,3 +20,4 @@ export {
 } from "./keyfold.ts";
 export type { KeyOperation, MasterKeyProvider, WrappedKey } from "./master-key.ts";
 export type { KeyfoldOptions } from "./options.ts";
+export { type MasterKeysFromUriOptions, masterKeysFromUri, type ProviderModule } from "./uri.ts";

@@ -26,6 +26,8 @@ const layers = [
   "unwrapping",
   "key-cache",
   "keyfold",
+  "uri",
+  "provider",
   "index",
 ];
 

@@ -1,7 +1,8 @@
 /** The master key in an environment variable. */
 
 import type { MasterKeyProvider } from "@keyfold/core";
-import { KEY_BYTES, keyFileError, requireArgument } from "./checks.ts";
+import { KEY_BYTES, requireArgument } from "@keyfold/core/provider";
+import { keyFileError } from "./checks.ts";
 import { decodeKey, everySpelling } from "./key-text.ts";
 import { localProvider } from "./local-provider.ts";
 import { type LocalKey, localKey } from "./wrap.ts";

@@ -2,7 +2,8 @@
 
 import { resolve } from "node:path";
 import type { MasterKeyProvider } from "@keyfold/core";
-import { requireArgument, requireOptions, requirePath } from "./checks.ts";
+import { requireArgument, requireOptions } from "@keyfold/core/provider";
+import { requirePath } from "./checks.ts";
 import { readKeyFile } from "./key-file-read.ts";
 import { localProvider } from "./local-provider.ts";
 

@@ -1,7 +1,7 @@
 /** 32 bytes as text, read strictly: what does not come back the same when it is written again is refused. */
 
 import type { Bytes } from "@keyfold/core";
-import { KEY_BYTES } from "./checks.ts";
+import { KEY_BYTES } from "@keyfold/core/provider";
 
 /** How a key may be written. Both base64 forms may be padded only where the list says so. */
 export type KeySpelling = "base64" | "base64-unpadded" | "base64url" | "base64url-padded" | "hex";

@@ -1,7 +1,8 @@
 /** The provider over local keys, wherever they are read from: a key file or an environment variable. */
 
 import { encodeContext, KeyfoldError, type MasterKeyProvider } from "@keyfold/core";
-import { keyFileError, rejected, requireKey, requireNotAborted, requireOpen } from "./checks.ts";
+import { rejected, requireKey, requireNotAborted, requireOpen } from "@keyfold/core/provider";
+import { keyFileError } from "./checks.ts";
 import { type LocalKey, unwrapLocal, wrapLocal } from "./wrap.ts";
 
 /** Reads the keys, at least one, of which the first wraps; throws `ERR_KEY_FILE`. */

@@ -1,33 +1,27 @@
-/** The master key that is a passphrase, stretched by scrypt (RFC 7914). docs/spec/envelope-v1.md, "Wraps". */
+/** The master key that is a passphrase, stretched by scrypt (RFC 7914). */
 
-import { type KeyObject, scrypt } from "node:crypto";
-import { type Bytes, encodeContext, KeyfoldError, type MasterKeyProvider } from "@keyfold/core";
+import type { KeyObject } from "node:crypto";
+import { type Bytes, encodeContext, type MasterKeyProvider } from "@keyfold/core";
 import {
-  aborted,
-  KEY_BYTES,
   rejected,
   requireArgument,
   requireKey,
   requireNotAborted,
   requireOpen,
   requireOptions,
-} from "./checks.ts";
-import { decrypt, encrypt, join, NONCE_BYTES, random, SEALED_BYTES, takeKey } from "./wrap.ts";
+} from "@keyfold/core/provider";
+import {
+  type Cost,
+  MAX_LOG2_N,
+  MAX_P,
+  MIN_LOG2_N,
+  MIN_P,
+  unwrapPassphrase,
+  wrapPassphrase,
+} from "./passphrase-wrap.ts";
+import { takeKey } from "./wrap.ts";
 
 const URI = "passphrase:";
-const SCHEME = 2;
-const SALT_BYTES = 16;
-const SALT_AT = 4;
-const NONCE_AT: number = SALT_AT + SALT_BYTES;
-const SEALED_AT: number = NONCE_AT + NONCE_BYTES;
-const WRAP_BYTES = SEALED_AT + SEALED_BYTES;
-
-/** scrypt's block size r, the same in every wrap: memory is 128 · N · r bytes. */
-const R = 8;
-const MIN_LOG2_N = 15;
-const MAX_LOG2_N = 20;
-const MIN_P = 1;
-const MAX_P = 4;
 
 /** What scrypt costs. Wraps are made at this cost, and wraps that cost more are refused. */
 export interface PassphraseOptions {
@@ -38,16 +32,6 @@ export interface PassphraseOptions {
   readonly log2N?: number;
   /** scrypt's p, 1 to 4; 1 by default. Multiplies the time, not the memory. */
   readonly p?: number;
-}
-
-interface Cost {
-  readonly log2N: number;
-  readonly p: number;
-}
-
-/** How scrypt is asked: what is beside the passphrase. */
-interface Derivation extends Cost {
-  readonly salt: Uint8Array;
 }
 
 /**
@@ -87,107 +71,21 @@ export function passphraseKey(
       requireKey(key);
       const open = requireOpen(secret, URI);
       requireNotAborted(signal);
-      return { masterKey: URI, ciphertext: await wrap(open, key, encodeContext(context), cost, signal) };
+      return {
+        masterKey: URI,
+        ciphertext: await wrapPassphrase(open, key, encodeContext(context), cost, signal),
+      };
     },
     async unwrapKey({ masterKey, ciphertext }, { context, signal }) {
       const open = requireOpen(secret, URI);
       requireNotAborted(signal);
       if (masterKey !== URI) throw rejected(`A passphrase unwraps what is under "${URI}" and nothing else.`);
-      return unwrap(open, ciphertext, encodeContext(context), cost, signal);
+      return unwrapPassphrase(open, ciphertext, encodeContext(context), cost, signal);
     },
     async close() {
       secret = undefined;
     },
   };
-}
-
-function wrap(
-  passphrase: KeyObject,
-  key: Uint8Array,
-  context: Uint8Array,
-  cost: Cost,
-  signal: AbortSignal,
-): Promise<Bytes> {
-  const derivation = { ...cost, salt: random(SALT_BYTES) };
-  return wrapPassphraseWith(passphrase, key, context, derivation, random(NONCE_BYTES), signal);
-}
-
-/** With salt and nonce given, so that the vectors can be met byte for byte. */
-export async function wrapPassphraseWith(
-  passphrase: KeyObject,
-  key: Uint8Array,
-  context: Uint8Array,
-  derivation: Derivation,
-  nonce: Uint8Array,
-  signal: AbortSignal,
-): Promise<Bytes> {
-  // scrypt takes a while, in which the caller may wipe its key.
-  const copy = new Uint8Array(key);
-  try {
-    const derived = await derive(passphrase, derivation, signal);
-    const { log2N, p, salt } = derivation;
-    return join([SCHEME, log2N, R, p], salt, nonce, encrypt(derived, nonce, copy, context));
-  } finally {
-    copy.fill(0);
-  }
-}
-
-async function unwrap(
-  passphrase: KeyObject,
-  ciphertext: Uint8Array,
-  context: Uint8Array,
-  limit: Cost,
-  signal: AbortSignal,
-): Promise<Bytes> {
-  const copy = new Uint8Array(ciphertext);
-  const derived = await derive(passphrase, readDerivation(copy, limit), signal);
-  return decrypt(derived, copy.subarray(NONCE_AT, SEALED_AT), copy.subarray(SEALED_AT), context);
-}
-
-/** What the wrap asks of scrypt, if it may: nothing has been derived yet. */
-function readDerivation(wrap: Uint8Array, limit: Cost): Derivation {
-  const [scheme, log2N = 0, r, p = 0] = wrap;
-  if (wrap.length !== WRAP_BYTES || scheme !== SCHEME) {
-    throw rejected(`A wrap under a passphrase is ${WRAP_BYTES} bytes that begin with 02; this one is not.`);
-  }
-  if (r !== R || log2N < MIN_LOG2_N || p < MIN_P) {
-    throw rejected("The wrap asks for scrypt parameters that the format does not have.");
-  }
-  if (log2N > limit.log2N || p > limit.p) {
-    throw rejected(
-      `The wrap asks for scrypt with log2N ${log2N} and p ${p}, and this provider allows log2N ${limit.log2N} and p ${limit.p} at most: give passphraseKey higher ones if you trust the wrap.`,
-    );
-  }
-  return { log2N, p, salt: wrap.subarray(SALT_AT, NONCE_AT) };
-}
-
-/** scrypt(passphrase, salt), 32 bytes, on another thread. Rejects at once when `signal` is aborted. */
-function derive(
-  passphrase: KeyObject,
-  { log2N, p, salt }: Derivation,
-  signal: AbortSignal,
-): Promise<KeyObject> {
-  const N = 2 ** log2N;
-  // OpenSSL counts a little more than 128 · N · r, and wants to be allowed it.
-  const parameters = { N, r: R, p, maxmem: 2 * 128 * N * R };
-  const secret = passphrase.export();
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(aborted(signal));
-    signal.addEventListener("abort", onAbort, { once: true });
-    scrypt(secret, salt, KEY_BYTES, parameters, (error, derived) => {
-      signal.removeEventListener("abort", onAbort);
-      secret.fill(0);
-      if (error === null) resolve(takeKey(derived));
-      else reject(outOfMemory(N, error));
-    });
-  });
-}
-
-function outOfMemory(N: number, cause: Error): KeyfoldError {
-  const mebibytes = (128 * N * R) / 2 ** 20;
-  return new KeyfoldError("ERR_MASTER_KEY_UNAVAILABLE", `scrypt could not run; it needs ${mebibytes} MiB.`, {
-    cause,
-  });
 }
 
 function requireCost(options: PassphraseOptions): Cost {

@@ -12,7 +12,7 @@ import {
   randomFillSync,
 } from "node:crypto";
 import type { Bytes } from "@keyfold/core";
-import { KEY_BYTES, rejected } from "./checks.ts";
+import { concat, KEY_BYTES, rejected } from "@keyfold/core/provider";
 
 /** Bytes of a GCM nonce: 96 bits, the length that SP 800-38D section 8.2 is about. */
 export const NONCE_BYTES = 12;
@@ -77,7 +77,7 @@ export function wrapLocalWith(
   context: Uint8Array,
   nonce: Uint8Array,
 ): Bytes {
-  return join([LOCAL_SCHEME], nonce, encrypt(master, nonce, secret, context));
+  return concat(Uint8Array.of(LOCAL_SCHEME), nonce, encrypt(master, nonce, secret, context));
 }
 
 /** The inverse: 32 bytes of their own, or `ERR_MASTER_KEY_REJECTED`. */
@@ -94,7 +94,7 @@ export function unwrapLocal(master: KeyObject, wrap: Uint8Array, context: Uint8A
 export function encrypt(key: KeyObject, nonce: Uint8Array, secret: Uint8Array, context: Uint8Array): Bytes {
   const cipher = createCipheriv("aes-256-gcm", key, nonce, { authTagLength: TAG_BYTES });
   cipher.setAAD(context);
-  return join(cipher.update(secret), cipher.final(), cipher.getAuthTag());
+  return concat(cipher.update(secret), cipher.final(), cipher.getAuthTag());
 }
 
 /** The inverse, of 48 bytes: 32 bytes of their own, or `ERR_MASTER_KEY_REJECTED`. */
@@ -111,15 +111,4 @@ export function decrypt(key: KeyObject, nonce: Uint8Array, sealed: Uint8Array, c
   } finally {
     plain.fill(0);
   }
-}
-
-/** The parts one after the other, in memory of their own. */
-export function join(...parts: readonly (Uint8Array | readonly number[])[]): Bytes {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }

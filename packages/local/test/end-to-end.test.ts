@@ -31,6 +31,7 @@ test("the package exports these names and no others", () => {
     "createLocalKeyFile",
     "envKey",
     "localKeyFile",
+    "masterKeyFromUri",
     "passphraseKey",
     "rotateLocalKeyFile",
   ]);

@@ -7,7 +7,8 @@ import { describe, expect, test } from "vitest";
 import { envKey } from "../src/env-key.ts";
 import { localKeyFile } from "../src/file-key.ts";
 import { formatKeyFile } from "../src/key-file.ts";
-import { passphraseKey, wrapPassphraseWith } from "../src/passphrase.ts";
+import { passphraseKey } from "../src/passphrase.ts";
+import { wrapPassphraseWith } from "../src/passphrase-wrap.ts";
 import { localKey, unwrapLocal, wrapLocalWith } from "../src/wrap.ts";
 import { hex, operation, secretKey, setVariable, temporaryDirectory, unhex } from "./support/material.ts";
 
