@@ -38,8 +38,11 @@ interface Candidate {
 /** What all the tries of one operation have in common. */
 interface Search {
   readonly kdkId: Uint8Array;
-  readonly asker: Asker;
   readonly attempts: UnwrapAttempt[];
+  /** Stands for the KDK and the wraps to be tried, so that repeating what once worked is free. */
+  readonly digest: string;
+  /** Whether its calls are covered by the unwrap budget: one token is for all of them. */
+  paid: boolean;
 }
 
 export class Unwrapping {
@@ -64,9 +67,9 @@ export class Unwrapping {
    * was tried, or `ERR_UNWRAP_FAILED` for several, with `attempts`
    */
   async unwrap(kdkId: Uint8Array, wraps: readonly WrappedKey[], asker: Asker): Promise<UnwrappedKdk> {
-    const search: Search = { kdkId: copyOf(kdkId), asker, attempts: [] };
     const candidates = this.#candidates(wraps);
-    if (asker.waitsForBudget === true) await this.#waitForBudget(candidates, asker);
+    const search = this.#search(kdkId, candidates, asker);
+    if (asker.waitsForBudget === true) await this.#waitForBudget(search, asker);
     const providers = candidates.map(({ provider }) => provider);
     const unwrapped = await this.#calls.within(providers, asker, async (signal) => {
       const ways = candidates.map(
@@ -76,8 +79,29 @@ export class Unwrapping {
       if (first === undefined && signal.aborted && !isDeadline(signal.reason)) throw signal.reason;
       return first;
     });
-    if (unwrapped === undefined) throw failure(search.attempts);
+    if (unwrapped === undefined) throw this.#failed(search);
+    this.#remember(search.digest);
     return unwrapped;
+  }
+
+  #search(kdkId: Uint8Array, candidates: readonly Candidate[], { background }: Asker): Search {
+    const digest = createHash("sha256").update(kdkId);
+    for (const { provider, wraps } of candidates) {
+      for (const wrap of wraps) digest.update(this.#digest(provider, wrap));
+    }
+    const name = digest.digest("base64url");
+    return {
+      kdkId: copyOf(kdkId),
+      attempts: [],
+      digest: name,
+      paid: background === true || this.#seen.has(name),
+    };
+  }
+
+  #failed({ attempts, digest }: Search): KeyfoldError {
+    const error = failure(attempts);
+    if (!error.retryable) this.#seen.delete(digest);
+    return error;
   }
 
   #candidates(wraps: readonly WrappedKey[]): readonly Candidate[] {
@@ -119,7 +143,7 @@ export class Unwrapping {
 
   /** Under the present KMS context; where the answer is that it is not right, under the older ones. */
   async #unwrapAs(
-    { kdkId, asker }: Search,
+    search: Search,
     provider: MasterKeyProvider,
     wrap: WrappedKey,
     signal: AbortSignal,
@@ -127,8 +151,8 @@ export class Unwrapping {
     let rejected: unknown;
     for (const context of this.#settings.kmsContexts) {
       try {
-        const kdk = await this.#unwrapUnder(context, provider, wrap, asker, signal);
-        if (!equalBytes(kdk.id, kdkId)) throw new KeyfoldError("ERR_KEY_MISMATCH");
+        const kdk = await this.#unwrapUnder(context, provider, wrap, search, signal);
+        if (!equalBytes(kdk.id, search.kdkId)) throw new KeyfoldError("ERR_KEY_MISMATCH");
         return kdk;
       } catch (error) {
         if (asKeyfoldError(error).code !== "ERR_MASTER_KEY_REJECTED") throw error;
@@ -138,28 +162,25 @@ export class Unwrapping {
     throw rejected;
   }
 
-  async #unwrapUnder(
+  #unwrapUnder(
     context: EncryptionContext,
     provider: MasterKeyProvider,
     wrap: WrappedKey,
-    asker: Asker,
+    search: Search,
     signal: AbortSignal,
   ): Promise<Kdk> {
-    const digest = this.#digest(provider, wrap, context);
-    const free = asker.background === true || asker.waitsForBudget === true || this.#seen.has(digest);
-    try {
-      const kdk = await this.#flights.join(digest, signal, async (flight) => {
-        if (!free) this.#budget.take();
-        return this.#calls.call(provider, "unwrap", flight, () =>
-          this.#request(provider, wrap, context, flight),
-        );
-      });
-      this.#remember(digest);
-      return kdk;
-    } catch (error) {
-      if (!signal.aborted) this.#seen.delete(digest);
-      throw error;
-    }
+    const name = this.#digest(provider, wrap, context).toString("base64url");
+    return this.#flights.join(name, signal, async (flight) => {
+      this.#charge(search);
+      return this.#calls.call(provider, "unwrap", flight, () =>
+        this.#request(provider, wrap, context, flight),
+      );
+    });
+  }
+
+  #charge(search: Search): void {
+    if (!search.paid) this.#budget.take();
+    search.paid = true;
   }
 
   /** The bytes of the key are wiped here, also where the answer comes so late that nobody waits for it. */
@@ -182,21 +203,18 @@ export class Unwrapping {
   #digest(
     provider: MasterKeyProvider,
     { masterKey, ciphertext }: WrappedKey,
-    context: EncryptionContext,
-  ): string {
+    context?: EncryptionContext,
+  ): Buffer {
     return createHash("sha256")
       .update(`${this.#settings.unwrapWith.indexOf(provider)} ${masterKey}\n`)
       .update(lengthPrefixed(ciphertext))
-      .update(encodeContext(context))
-      .digest("base64url");
+      .update(context === undefined ? "" : encodeContext(context))
+      .digest();
   }
 
-  async #waitForBudget(candidates: readonly Candidate[], { signals }: Asker): Promise<void> {
-    const [context] = this.#settings.kmsContexts;
-    const seen = candidates.some(({ provider, wraps }) =>
-      wraps.some((wrap) => this.#seen.has(this.#digest(provider, wrap, context))),
-    );
-    if (!seen) await this.#budget.wait(AbortSignal.any([...signals]));
+  async #waitForBudget(search: Search, { signals }: Asker): Promise<void> {
+    if (!search.paid) await this.#budget.wait(AbortSignal.any([...signals]));
+    search.paid = true;
   }
 
   /** A set keeps its order, so the first is the oldest. */

@@ -311,6 +311,56 @@ describe("the unwrap budget", () => {
     expect(kms.unwraps).toBe(5);
   });
 
+  test("is charged once for an envelope, whatever it takes: several KMS contexts", async () => {
+    const kms = new MemoryKms();
+    const older = { tier: "old" };
+    const sealed = await keyfoldWith({ masterKeys: kms, kmsContext: older }).seal("secret", context);
+    const openKmsContexts = [{ tier: "older" }, older];
+    const limits = { clock: new FakeClock(), unwrapBudget: { burst: 1, perSecond: 1e-9 } };
+    const keyfold = keyfoldWith({ openWith: kms, openKmsContexts, ...limits });
+    expect(await keyfold.openText(sealed, context)).toBe("secret");
+    expect(kms.unwraps).toBe(3);
+    expect((await rejection(keyfold.open(await sealedBy(kms), context))).code).toBe("ERR_BUDGET");
+  });
+
+  test("is charged once for an envelope, whatever it takes: several master keys and wraps", async () => {
+    const keys = [new MemoryKms("memory:a"), new MemoryKms("memory:b")] as const;
+    const sealed = await sealedBy(keys);
+    keys[0].failing = "ERR_MASTER_KEY_DENIED";
+    const limits = { clock: new FakeClock(), unwrapBudget: { burst: 1, perSecond: 1e-9 } };
+    const keyfold = keyfoldWith({ openWith: keys, ...limits });
+    expect(await keyfold.openText(sealed, context)).toBe("secret");
+    expect(keys.map(({ unwraps }) => unwraps)).toEqual([1, 1]);
+  });
+
+  test("is not charged again for an envelope under an older KMS context", async () => {
+    const { clock, kms } = await budgeted(0, undefined);
+    const older = { tier: "old" };
+    const sealed = await keyfoldWith({ masterKeys: kms, kmsContext: older }).seal("secret", context);
+    const unwrapBudget = { burst: 1, perSecond: 1e-9 };
+    const keyfold = keyfoldWith({ openWith: kms, openKmsContexts: [older], clock, unwrapBudget });
+    for (let day = 1; day <= 3; day++) {
+      expect(await keyfold.openText(sealed, context)).toBe("secret");
+      expect(kms.unwraps).toBe(2 * day);
+      await clock.advance(DAY);
+    }
+  });
+
+  test("stays free through an outage, and is charged again after a refusal", async () => {
+    const { clock, kms, sealed, keyfold } = await budgeted(1, { burst: 1, perSecond: 1e-9 });
+    const [one = expect.fail()] = sealed;
+    await keyfold.open(one, context);
+    await clock.advance(DAY);
+    const codes: KeyfoldErrorCode[] = [];
+    for (const failing of ["ERR_MASTER_KEY_UNAVAILABLE", "ERR_MASTER_KEY_DENIED", undefined] as const) {
+      kms.failing = failing;
+      const refused = rejection(keyfold.open(one, context));
+      for (let second = 0; second < 6; second++) await clock.advance(SECOND);
+      codes.push((await refused).code);
+    }
+    expect(codes).toEqual(["ERR_MASTER_KEY_UNAVAILABLE", "ERR_MASTER_KEY_DENIED", "ERR_BUDGET"]);
+  });
+
   test("is waited for by ready(envelopes)", async () => {
     const { clock, kms, sealed, keyfold } = await budgeted(5, { burst: 1, perSecond: 1 });
     const ready = keyfold.ready(sealed);
