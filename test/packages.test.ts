@@ -1,9 +1,7 @@
 /** What a user gets: the packed tarballs, and a project that has nothing but them. */
 
-import { spawnSync } from "node:child_process";
 import {
   existsSync,
-  globSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -15,23 +13,18 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-
-interface Manifest {
-  readonly name: string;
-  readonly version: string;
-  readonly private?: boolean;
-  readonly exports: Record<string, string | Record<string, string>>;
-  readonly dependencies?: Record<string, string> | undefined;
-  readonly peerDependencies?: Record<string, string> | undefined;
-  readonly optionalDependencies?: Record<string, string> | undefined;
-}
-
-const root = fileURLToPath(new URL("..", import.meta.url));
-const packages = globSync("packages/*/package.json", { cwd: root })
-  .map((path) => readManifest(join(root, path)))
-  .filter((manifest) => manifest.private !== true);
+import {
+  type Manifest,
+  mustRun,
+  type Outcome,
+  pack,
+  packages,
+  readManifest,
+  root,
+  run,
+  tarballOf,
+} from "./support/tarballs.ts";
 
 let consumer: string;
 
@@ -81,8 +74,18 @@ describe.each(packages)("the tarball of $name", ({ name }) => {
 });
 
 describe("dependencies", () => {
-  test("core has none", () => {
-    expect(dependenciesOf("@keyfold/core")).toEqual({});
+  test("core has none, and knows the providers as optional peers", () => {
+    const { dependencies, optionalDependencies, peerDependencies, peerDependenciesMeta } = readManifest(
+      installed("@keyfold/core", "package.json"),
+    );
+    expect([dependencies, optionalDependencies]).toEqual([undefined, undefined]);
+    const providers = packages.filter(({ name }) => !/core|testing/.test(name));
+    expect(peerDependencies).toEqual(
+      Object.fromEntries(providers.map(({ name, version }) => [name, `^${version}`])),
+    );
+    expect(peerDependenciesMeta).toEqual(
+      Object.fromEntries(providers.map(({ name }) => [name, { optional: true }])),
+    );
   });
 
   test("local has core, as a peer", () => {
@@ -147,9 +150,10 @@ describe("a project with the two packages alone", () => {
     console.log(uri, await use(provider));
   `;
 
-  test("type-checks core without Node's types", () => {
+  test("type-checks both without Node's types", () => {
     const lib = ["es2023", "esnext.disposable", "dom"];
-    expect(typeCheck({ "use-of-core.ts": useOfCore }, { lib, types: [] })).toEqual({ status: 0, output: "" });
+    const files = { "use-of-core.ts": useOfCore, "use-of-both.ts": useOfBoth };
+    expect(typeCheck(files, { lib, types: [] })).toEqual({ status: 0, output: "" });
   });
 
   test("type-checks both with Node's types, and no other library than the language's", () => {
@@ -184,46 +188,16 @@ describe("a project with the two packages alone", () => {
   }
 });
 
-interface Outcome {
-  readonly status: number | null;
-  readonly output: string;
-}
-
-function run(command: string, args: readonly string[], cwd: string): Outcome {
-  const { status, stdout, stderr, error } = spawnSync(command, args, {
-    cwd,
-    encoding: "utf8",
-    timeout: 30_000,
-  });
-  return { status, output: `${stdout}${stderr}${error?.message ?? ""}` };
-}
-
-function mustRun(command: string, args: readonly string[], cwd: string): void {
-  const { status, output } = run(command, args, cwd);
-  if (status !== 0) throw new Error(`${command} ${args.join(" ")} ended with status ${status}:\n${output}`);
-}
-
-/** The pnpm that the scripts of the workspace name. */
-function pack(destination: string): void {
-  const pnpm = /pnpm@[\d.]+/.exec(readFileSync(join(root, "package.json"), "utf8"))?.[0];
-  const packing = ["--recursive", "--filter", "./packages/*", "pack", "--pack-destination", destination];
-  mustRun("npx", ["--yes", pnpm ?? "pnpm", ...packing], root);
-}
-
 /** To where an installation would put it. */
-function unpack({ name, version }: Manifest): void {
-  const tarball = join(consumer, `${name.replace("@", "").replace("/", "-")}-${version}.tgz`);
-  const folder = installed(name);
+function unpack(manifest: Manifest): void {
+  const tarball = join(consumer, tarballOf(manifest));
+  const folder = installed(manifest.name);
   mkdirSync(folder, { recursive: true });
   mustRun("tar", ["-xzf", tarball, "-C", folder, "--strip-components=1"], consumer);
 }
 
 function installed(name: string, path = ""): string {
   return join(consumer, "node_modules", name, path);
-}
-
-function readManifest(path: string): Manifest {
-  return JSON.parse(readFileSync(path, "utf8"));
 }
 
 function dependenciesOf(name: string): Partial<Manifest> {
