@@ -1,1 +1,2 @@
-export {};
+export { type AwsKmsOptions, awsKms, masterKeyFromUri } from "./aws-kms.ts";
+export type { AwsKmsCallOptions, AwsKmsClient } from "./client.ts";

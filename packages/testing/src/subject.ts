@@ -32,6 +32,11 @@ export interface ProviderSubject {
   readonly inapplicable?: Partial<Readonly<Record<RuleId, string>>>;
   /** Failures that the service does not have, each with the reason. */
   readonly withoutFailures?: Partial<Readonly<Record<FailureKind, string>>>;
+  /**
+   * Why it makes no request, if it makes none: "the key is in memory". Then `requests` stays at 0, and the levers `delay`
+   * and `injected` are not needed: a call settles at once, or is aborted in flight as any other.
+   */
+  readonly withoutRequests?: string;
   /** Whether whoever has no permission at the service, but all that is public, can make a wrap that opens. */
   readonly forgeable: boolean;
   /** What importing the package loads. */
@@ -59,7 +64,7 @@ export interface RunningSubject {
   provider(): MasterKeyProvider;
   /** The URI that a wrap made now must carry: resolved, the version included where the service has versions. */
   masterKey(): string;
-  /** Requests for wrapping and unwrapping that the service has seen; of one without requests, reads of the key. */
+  /** Requests for wrapping and unwrapping that the service has seen so far; 0 of one without requests. */
   requests(): number;
   /** Ends the service. */
   stop(): Promise<void>;
@@ -75,7 +80,7 @@ export interface RunningSubject {
   readonly scheme?: { readonly byte: number; readonly shortest: number; readonly longest: number };
   /** Wraps of the specified form that belong to other keys: another key, account, region, project, vault, as far as the service has them. */
   readonly otherKeys?: () => Promise<readonly OtherKey[]>;
-  /** Ways to make the next reply a bad one, each with the operation that it befalls. */
+  /** Ways to make the next reply a bad one, at least one for each operation. */
   readonly badReplies?: readonly BadReply[];
   /** Wraps with nothing but what is public: the public key, or an attacker's own key under the subject's URI. */
   readonly forge?: (key: Uint8Array, context: EncryptionContext) => Promise<WrappedKey>;
@@ -85,11 +90,11 @@ export interface RunningSubject {
   readonly rotate?: () => Promise<void>;
   /** The ways in which the service fails. */
   readonly failures?: Partial<Readonly<Record<FailureKind, FailureLever>>>;
-  /** Makes the service answer only after this many milliseconds. */
+  /** From now on the service answers only after this many milliseconds. */
   readonly delay?: (ms: number) => void;
-  /** A provider with an injected client, and how often that client was closed; undefined where no client is injected. */
+  /** A provider with an injected client that works, and how often that client was closed. */
   readonly injected?: () => { readonly provider: MasterKeyProvider; readonly closed: () => number };
-  /** What must never be printed, beside the keys that the suite wraps: credentials, the local key in each of its spellings. */
+  /** What must never be printed, beside the keys that the suite wraps: credentials, the local key in each of its spellings. At least one. */
   readonly secrets?: readonly string[];
 }
 
@@ -135,7 +140,10 @@ export type FailureKind =
 
 export interface FailureLever {
   readonly code: KeyfoldErrorCode;
-  /** Brings the failure about until the service stops; gives the provider that meets it. */
+  /**
+   * Brings the failure about until the service stops, and gives the provider that meets it, whether it wraps or unwraps.
+   * It must recognize what `provider()` wrapped before: the suite asks it to unwrap that.
+   */
   arm(): Promise<MasterKeyProvider>;
   /** Whether the provider's error has another error as `cause`. True unless there is no SDK to give one. */
   readonly hasCause?: boolean;

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import * as nodeModule from "node:module";
+import type { ContractCase } from "./case.ts";
+import { moduleGraph } from "./module-graph.ts";
+
+const RULE = "import-is-light";
+/** The last `/node_modules/` of a path is the one that counts: pnpm nests them. */
+const PACKAGE = /^.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//;
+const OWN = /^@keyfold\//;
+
+export const importing: readonly ContractCase[] = [
+  {
+    id: RULE,
+    title: "importing loads no SDK, and the first call does",
+    skipped: ({ inapplicable }) =>
+      inapplicable?.[RULE] ??
+      (nodeModule.registerHooks === undefined ? "it needs Node 22.15, for module.registerHooks" : undefined),
+    async run({ module }) {
+      const graph = await moduleGraph(module);
+      const own = packageOf(module.url);
+      const light = foreign(graph.atImport, own);
+      if (module.sdks.length === 0) {
+        assert.deepEqual(light, [], "the import loads packages beside keyfold's own");
+        assert.deepEqual(
+          foreign(graph.afterCall, own),
+          [],
+          "the first call loads packages beside keyfold's own",
+        );
+        return;
+      }
+      const loaded = foreign(graph.afterCall, own);
+      for (const sdk of module.sdks) {
+        assert.ok(!light.includes(sdk), `the import loads ${sdk}`);
+        assert.ok(
+          loaded.includes(sdk),
+          `the first call does not load ${sdk} (it ended with: ${graph.outcome})`,
+        );
+      }
+    },
+  },
+];
+
+/** The packages from `node_modules` behind these URLs, but for keyfold's and the subject's own. */
+function foreign(urls: readonly string[], own: string | undefined): readonly string[] {
+  const packages = new Set(urls.map(packageOf));
+  return [...packages].filter((name) => name !== undefined && name !== own && !OWN.test(name)) as string[];
+}
+
+function packageOf(url: string): string | undefined {
+  return PACKAGE.exec(url)?.[1];
+}

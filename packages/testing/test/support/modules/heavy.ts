@@ -1,0 +1,5 @@
+/** Loads its "SDK" when it is imported. */
+
+import "fast-check";
+
+export async function load(): Promise<void> {}
