@@ -11,6 +11,7 @@ import { contractCases, type TestRunner, testMasterKeyProvider } from "../src/co
 import type { FailureKind, ProviderSubject, RuleId, RunningSubject } from "../src/subject.ts";
 import { MemoryCloud } from "./support/cloud.ts";
 import { collect, failedRules, ruleOf } from "./support/collect.ts";
+import { altering } from "./support/mutants/mutant.ts";
 import { type Make, referenceSubject, runningCloud } from "./support/reference.ts";
 
 testMasterKeyProvider({ describe, it }, referenceSubject());
@@ -160,7 +161,7 @@ test("without requests and without a delay, a call that an abort does not end fa
         const made = running.provider();
         const wrapKey: MasterKeyProvider["wrapKey"] = (key, operation) =>
           wraps++ === 0 ? made.wrapKey(key, operation) : new Promise(() => {});
-        return Object.assign(made, { wrapKey });
+        return altering(made, { wrapKey });
       };
       return { ...running, provider };
     },

@@ -1,4 +1,6 @@
-import assert from "node:assert/strict";
+/** abort-is-prompt. */
+
+import { AssertionError } from "node:assert/strict";
 import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
 import type { MasterKeyProvider, WrappedKey } from "@keyfold/core";
 import type { ProviderSubject, RunningSubject } from "../subject.ts";
@@ -48,9 +50,9 @@ function callsFor(wrapped: WrappedKey): readonly (readonly [string, Call])[] {
 }
 
 /** Only a provider without requests may lack the lever. */
-function hold(running: RunningSubject, subject: ProviderSubject): void {
-  if (running.delay !== undefined || subject.withoutRequests === undefined)
-    lever(running, "delay")(ANSWER_MS);
+function hold(running: RunningSubject, { withoutRequests }: ProviderSubject): void {
+  if (running.delay === undefined && withoutRequests !== undefined) return;
+  lever(running, "delay")(ANSWER_MS);
 }
 
 async function abortedInFlight(
@@ -60,7 +62,7 @@ async function abortedInFlight(
 ): Promise<void> {
   const before = running.requests();
   const controller = new AbortController();
-  const refused = refusal(what, "ERR_ABORTED", () => call(controller.signal));
+  const refused = observed(refusal(what, "ERR_ABORTED", () => call(controller.signal)));
   const begun = performance.now();
   // A cold provider may first import its SDK or ask for something else, and is then aborted at that.
   while (running.requests() === before && performance.now() - begun < ARRIVAL_MS) await wait(5);
@@ -68,29 +70,36 @@ async function abortedInFlight(
   await promptly(what, refused);
 }
 
-/** Without requests, a call has settled by the next turn of the event loop, or is at work and can be aborted. */
+/** Without requests, a call has succeeded by the next turn of the event loop, or is at work and can be aborted. */
 async function abortedOrDone(what: string, call: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
   const controller = new AbortController();
-  let settled = false;
-  const outcome = call(controller.signal).finally(() => {
-    settled = true;
-  });
-  const watched = Promise.allSettled([outcome]);
+  let isSettled = false;
+  const outcome = observed(
+    call(controller.signal).finally(() => {
+      isSettled = true;
+    }),
+  );
   await turn();
-  if (!settled) {
-    controller.abort();
-    await promptly(
-      what,
-      refusal(what, "ERR_ABORTED", () => outcome),
-    );
+  if (isSettled) {
+    await outcome;
+    return;
   }
-  await watched;
+  controller.abort();
+  await promptly(
+    what,
+    refusal(what, "ERR_ABORTED", () => outcome),
+  );
+}
+
+/** The promise, whose rejection somebody will look at later, though not at once. */
+function observed<T>(promise: Promise<T>): Promise<T> {
+  void Promise.allSettled([promise]);
+  return promise;
 }
 
 async function promptly(what: string, refused: Promise<unknown>): Promise<void> {
-  const timer = new AbortController();
-  const late = wait(PROMPT_MS, true, { signal: timer.signal }).catch(() => true);
-  const isLate = await Promise.race([refused.then(() => false), late]);
-  timer.abort();
-  assert.equal(isLate, false, `${what}: it had not rejected ${PROMPT_MS} ms after the abort`);
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const message = `${what}: it had not rejected ${PROMPT_MS} ms after the abort`;
+  const timer = setTimeout(() => reject(new AssertionError({ message })), PROMPT_MS);
+  await Promise.race([refused, late]).finally(() => clearTimeout(timer));
 }

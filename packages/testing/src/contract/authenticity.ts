@@ -1,3 +1,5 @@
+/** authenticity-is-declared. */
+
 import assert from "node:assert/strict";
 import { type ContractCase, lever, serviceCase } from "./case.ts";
 import { drawKey, kmsContext, opens, operation, refusal } from "./tools.ts";

@@ -1,3 +1,5 @@
+/** bytes-are-not-shared. */
+
 import assert from "node:assert/strict";
 import { copyOf, KEY_BYTES } from "@keyfold/core/provider";
 import { type ContractCase, serviceCase } from "./case.ts";

@@ -1,3 +1,5 @@
+/** close-is-idempotent. */
+
 import assert from "node:assert/strict";
 import { KeyfoldError, type MasterKeyProvider, type WrappedKey } from "@keyfold/core";
 import type { RunningSubject } from "../subject.ts";

@@ -1,3 +1,5 @@
+/** calls-are-independent. */
+
 import { type ContractCase, serviceCase } from "./case.ts";
 import { drawKey, kmsContext, operation, sameBytes } from "./tools.ts";
 

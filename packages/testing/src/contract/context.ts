@@ -1,3 +1,5 @@
+/** context-is-bound. */
+
 import type { EncryptionContext } from "@keyfold/core";
 import { type ContractCase, serviceCase } from "./case.ts";
 import { drawKey, inBatches, kmsContext, opens, operation, refusal } from "./tools.ts";

@@ -1,3 +1,5 @@
+/** damage-is-refused. */
+
 import type { KeyfoldErrorCode, WrappedKey } from "@keyfold/core";
 import { type Bytes, concat } from "@keyfold/core/provider";
 import type { RunningSubject } from "../subject.ts";

@@ -1,3 +1,5 @@
+/** failures-have-codes: a case for each way to fail. */
+
 import assert from "node:assert/strict";
 import { errorTable, type KeyfoldError } from "@keyfold/core";
 import type { FailureKind, FailureLever, ProviderSubject, RunningSubject } from "../subject.ts";

@@ -1,3 +1,5 @@
+/** wrap-is-as-specified, names-the-key-that-answered: what a wrap looks like. */
+
 import assert from "node:assert/strict";
 import { type ContractCase, lever, serviceCase } from "./case.ts";
 import { drawKey, kmsContext, opens, operation, sameBytes } from "./tools.ts";

@@ -1,3 +1,5 @@
+/** import-is-light. */
+
 import assert from "node:assert/strict";
 import * as nodeModule from "node:module";
 import type { ContractCase } from "./case.ts";

@@ -1,3 +1,5 @@
+/** other-keys-are-not-mine, alias-chooses-only, rotation-keeps-old-keys: which key opens what. */
+
 import assert from "node:assert/strict";
 import { type ContractCase, lever, serviceCase } from "./case.ts";
 import { drawKey, opens, operation, refusal, withoutRequest } from "./tools.ts";

@@ -1,3 +1,5 @@
+/** nothing-prints. */
+
 import assert from "node:assert/strict";
 import { KeyfoldError, type MasterKeyProvider } from "@keyfold/core";
 import { copyOf } from "@keyfold/core/provider";

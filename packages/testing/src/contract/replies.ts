@@ -1,3 +1,5 @@
+/** reply-is-checked. */
+
 import assert from "node:assert/strict";
 import type { MasterKeyProvider, WrappedKey } from "@keyfold/core";
 import type { BadReply } from "../subject.ts";

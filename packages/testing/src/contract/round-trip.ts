@@ -1,3 +1,5 @@
+/** round-trip, wrap-is-randomized. */
+
 import assert from "node:assert/strict";
 import { KEY_BYTES } from "@keyfold/core/provider";
 import { type ContractCase, serviceCase } from "./case.ts";

@@ -1,3 +1,5 @@
+/** rejects-never-throws. */
+
 import assert from "node:assert/strict";
 import { KeyfoldError, type KeyOperation, type MasterKeyProvider, type WrappedKey } from "@keyfold/core";
 import { type ContractCase, serviceCase } from "./case.ts";

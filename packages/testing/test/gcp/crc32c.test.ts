@@ -5,9 +5,9 @@ import { crc32c } from "../../src/gcp/crc32c.ts";
 
 const upwards = Uint8Array.from({ length: 32 }, (_, index) => index);
 const readCommand = Buffer.from(
-  "01c00000000000000000000000000000140000000000040000000014000000182800000000000000020000000000000000",
+  "01c000000000000000000000000000001400000000000400000000140000001828000000000000000200000000000000",
   "hex",
-).subarray(0, 48);
+);
 
 test.each([
   ["32 bytes of zeroes", new Uint8Array(32), 0x8a9136aa],
