@@ -1,11 +1,13 @@
 /** `masterKeysFromUri` where it has to find a provider: installed by npm, installed by pnpm, and in a bundle. */
 
+import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { startFakeAwsKms } from "@keyfold/testing";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { mustRun, pack, packages, pnpm, root, run, tarballOf } from "./support/tarballs.ts";
+import { mustRun, type Outcome, pack, packages, pnpm, root, run, tarballOf } from "./support/tarballs.ts";
 
 let directory: string;
 
@@ -77,35 +79,74 @@ describe.each([
 });
 
 describe("in a bundle of esbuild", () => {
-  const bundle = (options: string) =>
-    build({
+  const env = { KEYFOLD_TEST_BUNDLE_KEY: Buffer.alloc(32, 3).toString("base64") };
+  const local = `, { providers: { env: () => import("@keyfold/local") } }`;
+  const aws = `, { providers: { "aws-kms": () => import("@keyfold/aws-kms") } }`;
+
+  test("a provider that is passed in is bundled, and works with no package installed", async () => {
+    const inputs = await bundle(local);
+    expect(inputs.filter((input) => /node_modules|aws-kms|gcp-kms|azure-keyvault/.test(input))).toEqual([]);
+    expect(outcomeOf("env:KEYFOLD_TEST_BUNDLE_KEY", env)).toEqual({ status: 0, output: "a secret\n" });
+  });
+
+  test("a cloud's provider is bundled with its SDK, and finds the service by the SDK's environment", async () => {
+    await using kms = await startFakeAwsKms();
+    await bundle(aws);
+    const { accessKeyId, secretAccessKey } = kms.credentials;
+    const { status, output } = await eventually(`aws-kms://${kms.keyArn}`, {
+      AWS_ENDPOINT_URL_KMS: kms.endpoint,
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    });
+    expect({ status, output }).toEqual({ status: 0, output: "a secret\n" });
+    expect(kms.requests.map(({ operation }) => operation)).toEqual(["Encrypt"]);
+  });
+
+  test("an SDK that was left out of the bundle is said to be missing", async () => {
+    await bundle(aws, ["@aws-sdk/client-kms"]);
+    const { status, output } = outcomeOf("aws-kms://alias/shop?region=eu-central-1");
+    expect(status).toBe(0);
+    expect(output).toMatch(/^ERR_PROVIDER_NOT_INSTALLED .*@aws-sdk\/client-kms is not installed/);
+  });
+
+  test("a provider that is not passed in is said to be missing, and how to pass it", async () => {
+    await bundle("");
+    const { status, output } = outcomeOf("env:KEYFOLD_TEST_BUNDLE_KEY", env);
+    expect(status).toBe(0);
+    expect(output).toMatch(/^ERR_PROVIDER_NOT_INSTALLED .*pass it in providers/);
+  });
+
+  /** Bundles the program, and gives the names of the files that are in it. */
+  async function bundle(options: string, external: string[] = []): Promise<string[]> {
+    const { metafile, warnings } = await build({
       stdin: { contents: program(options), resolveDir: join(root, "test"), loader: "js" },
       bundle: true,
+      external,
       platform: "node",
       format: "esm",
+      // What the AWS SDK's CommonJS parts ask for.
+      banner: {
+        js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
+      },
       outfile: join(directory, "bundle", "main.mjs"),
       logLevel: "silent",
       metafile: true,
     });
-  const outcomeOf = (uri: string) => run(process.execPath, ["main.mjs", uri], join(directory, "bundle"));
-
-  test("a provider that is passed in is bundled, and works with no package installed", async () => {
-    const { warnings } = await bundle(`, { providers: { env: () => import("@keyfold/local") } }`);
     expect(warnings).toEqual([]);
-    process.env["KEYFOLD_TEST_BUNDLE_KEY"] = Buffer.alloc(32, 3).toString("base64");
-    expect(outcomeOf("env:KEYFOLD_TEST_BUNDLE_KEY")).toEqual({ status: 0, output: "a secret\n" });
-  });
+    return Object.keys(metafile.inputs);
+  }
 
-  test("a cloud's provider that is passed in is bundled, without its SDK where that is external", async () => {
-    const { metafile } = await bundle(`, { providers: { env: () => import("@keyfold/local") } }`);
-    const inputs = Object.keys(metafile.inputs);
-    expect(inputs.filter((input) => /node_modules|aws-kms|gcp-kms|azure-keyvault/.test(input))).toEqual([]);
-  });
+  function outcomeOf(uri: string, env: Record<string, string> = {}) {
+    return run(process.execPath, ["main.mjs", uri], join(directory, "bundle"), env);
+  }
 
-  test("one that is not passed in is said to be missing, and how to pass it", async () => {
-    await bundle("");
-    const { status, output } = outcomeOf("env:KEYFOLD_TEST_BUNDLE_KEY");
-    expect(status).toBe(0);
-    expect(output).toMatch(/^ERR_PROVIDER_NOT_INSTALLED .*pass it in providers/);
-  });
+  /** The same without blocking this process, in which the service runs. */
+  function eventually(uri: string, env: Record<string, string>): Promise<Outcome> {
+    const options = { cwd: join(directory, "bundle"), env: { ...process.env, ...env }, timeout: 60_000 };
+    return new Promise((resolve) => {
+      execFile(process.execPath, ["main.mjs", uri], options, (error, stdout, stderr) =>
+        resolve({ status: error === null ? 0 : Number(error.code), output: `${stdout}${stderr}` }),
+      );
+    });
+  }
 });

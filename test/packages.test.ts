@@ -88,11 +88,44 @@ describe("dependencies", () => {
     );
   });
 
+  test.each([
+    ["@keyfold/aws-kms", ["@aws-sdk/client-kms"], []],
+    ["@keyfold/gcp-kms", ["@google-cloud/kms"], ["crc-32"]],
+    ["@keyfold/azure-keyvault", ["@azure/identity", "@azure/keyvault-keys"], []],
+    ["@keyfold/testing", ["@google-cloud/kms"], ["selfsigned"]],
+  ])("%s has core and %j as peers, and depends on %j", (name, peers, dependencies) => {
+    const found = dependenciesOf(name);
+    expect(Object.keys(found.peerDependencies ?? {}).sort()).toEqual([...peers, "@keyfold/core"].sort());
+    expect(Object.keys(found.dependencies ?? {})).toEqual(dependencies);
+  });
+
   test("local has core, as a peer", () => {
     const { version } = readManifest(installed("@keyfold/core", "package.json"));
     expect(dependenciesOf("@keyfold/local")).toEqual({
       peerDependencies: { "@keyfold/core": `^${version}` },
     });
+  });
+});
+
+describe("a project with the providers and no SDK", () => {
+  test.each([
+    ["aws-kms://alias/shop?region=eu-central-1", "@aws-sdk/client-kms"],
+    ["gcp-kms://projects/p/locations/l/keyRings/r/cryptoKeys/k", "@google-cloud/kms"],
+    ["azure-keyvault://shop.vault.azure.net/keys/shop?algorithm=A256KW", "@azure/keyvault-keys"],
+  ])("is told by %s to install %s", (uri, sdk) => {
+    const crc = join(consumer, "node_modules/crc-32");
+    if (!existsSync(crc)) {
+      symlinkSync(realpathSync(join(root, "packages/gcp-kms/node_modules/crc-32")), crc, "junction");
+    }
+    const program = `
+      import { createKeyfold, masterKeysFromUri } from "@keyfold/core";
+      const keyfold = createKeyfold({ project: "shop", masterKeys: await masterKeysFromUri("${uri}") });
+      await keyfold.seal("a secret", {}).catch((error) => console.log(error.code, error.message));
+    `;
+    writeFileSync(join(consumer, "no-sdk.mjs"), program);
+    const { status, output } = run(process.execPath, ["no-sdk.mjs"], consumer);
+    expect(status).toBe(0);
+    expect(output).toContain(`ERR_PROVIDER_NOT_INSTALLED The package ${sdk} is not installed.`);
   });
 });
 

@@ -47,9 +47,15 @@ export interface Outcome {
   readonly output: string;
 }
 
-export function run(command: string, args: readonly string[], cwd: string): Outcome {
+export function run(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>> = {},
+): Outcome {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     cwd,
+    env: { ...process.env, ...env },
     encoding: "utf8",
     timeout: 120_000,
   });
