@@ -11,13 +11,13 @@ export {
 } from "./errors.ts";
 export {
   createKeyfold,
-  type Envelope,
+  type DetachedBytes,
   type Inspection,
   type Keyfold,
-  type OperationOptions,
   type Plaintext,
   type Stats,
 } from "./keyfold.ts";
 export type { KeyOperation, MasterKeyProvider, WrappedKey } from "./master-key.ts";
+export type { DetachedEnvelope, Envelope, OperationOptions } from "./operations.ts";
 export type { KeyfoldOptions } from "./options.ts";
 export { type MasterKeysFromUriOptions, masterKeysFromUri, type ProviderModule } from "./uri.ts";

@@ -4,28 +4,31 @@ import { constants } from "node:buffer";
 import { isUint8Array } from "node:util/types";
 import { type Bytes, copyOf, decodeUtf8, encodeBase64url, encodeUtf8 } from "./bytes.ts";
 import { openMessage } from "./cobblestone.ts";
-import { type EncryptionContext, encodeApplicationContext } from "./context.ts";
-import { decodeHeader, decodeText, type EnvelopeHeader, encodeText, WRAPS_AT } from "./envelope.ts";
+import type { EncryptionContext } from "./context.ts";
+import { decodeHeader, type EnvelopeHeader, encodeText, WRAPS_AT } from "./envelope.ts";
 import { KeyfoldError, requireArgument } from "./errors.ts";
-import { KeyCache, type Scope } from "./key-cache.ts";
-import { encodeName } from "./key-hierarchy.ts";
-import { type KeyfoldOptions, resolveOptions, type Settings } from "./options.ts";
-import type { Asker } from "./provider-calls.ts";
-import { reheadMessage, requireWholeMessage, sealEnvelope } from "./sealing.ts";
+import { KeyCache } from "./key-cache.ts";
+import {
+  type Admitted,
+  asker,
+  bytesOf,
+  type DetachedEnvelope,
+  type Envelope,
+  type OperationOptions,
+  Operations,
+  requireNotAborted,
+  type Shared,
+  settle,
+} from "./operations.ts";
+import { type KeyfoldOptions, resolveOptions } from "./options.ts";
+import { reheadMessage, type SealingKey, sealEnvelope, sealHeader, sealMessageUnder } from "./sealing.ts";
 
 /** How many KDKs `ready(envelopes)` asks for at a time. */
 const READY_AT_ONCE = 16;
+const NO_MESSAGE = new Uint8Array(0);
 
 /** What can be sealed: bytes, or text as its UTF-8. */
 export type Plaintext = string | Uint8Array;
-
-/** A sealed secret: its bytes, or its text form "kf1.…". */
-export type Envelope = string | Uint8Array;
-
-export interface OperationOptions {
-  /** Ends the operation for this caller with `ERR_ABORTED`; others who wait for the same key are not disturbed. */
-  readonly signal?: AbortSignal | undefined;
-}
 
 /** What an envelope says of itself. Nobody has authenticated it. */
 export interface Inspection {
@@ -38,6 +41,12 @@ export interface Inspection {
   readonly masterKeys: readonly string[];
   readonly headerBytes: number;
   readonly messageBytes: number;
+}
+
+/** A {@link DetachedEnvelope} in memory of its own. */
+export interface DetachedBytes extends DetachedEnvelope {
+  readonly header: Bytes;
+  readonly message: Bytes;
 }
 
 /** Counts since the keyfold was made, and keys in memory now. */
@@ -73,6 +82,12 @@ export interface Keyfold extends AsyncDisposable {
    * @throws `ERR_NOT_CONFIGURED` without masterKeys
    */
   seal(plaintext: Plaintext, context: EncryptionContext, options?: OperationOptions): Promise<Bytes>;
+  /** As {@link seal}, and gives header and message apart, each the caller's own. */
+  seal(
+    plaintext: Plaintext,
+    context: EncryptionContext,
+    options: OperationOptions & { readonly detached: true },
+  ): Promise<DetachedBytes>;
   /** As {@link seal}, and gives the text form "kf1.…". */
   sealText(plaintext: Plaintext, context: EncryptionContext, options?: OperationOptions): Promise<string>;
   /**
@@ -84,16 +99,24 @@ export interface Keyfold extends AsyncDisposable {
    * `ERR_NO_USABLE_WRAP`, `ERR_KEY_MISMATCH`, `ERR_HEADER_REJECTED`, `ERR_CONTEXT_MISMATCH`, `ERR_MESSAGE_ALTERED`;
    * `ERR_NOT_CONFIGURED` with sealOnly
    */
-  open(envelope: Envelope, context: EncryptionContext, options?: OperationOptions): Promise<Bytes>;
+  open(
+    envelope: Envelope | DetachedEnvelope,
+    context: EncryptionContext,
+    options?: OperationOptions,
+  ): Promise<Bytes>;
   /** As {@link open}, and gives the plaintext as text. A leading U+FEFF is kept. @throws `ERR_NOT_TEXT` if it is not UTF-8 */
-  openText(envelope: Envelope, context: EncryptionContext, options?: OperationOptions): Promise<string>;
+  openText(
+    envelope: Envelope | DetachedEnvelope,
+    context: EncryptionContext,
+    options?: OperationOptions,
+  ): Promise<string>;
 
   /** As {@link seal} with keys in memory, after {@link ready}. @throws `ERR_NOT_READY` where the key is not, or was dropped */
   sealSync(plaintext: Plaintext, context: EncryptionContext): Bytes;
   sealTextSync(plaintext: Plaintext, context: EncryptionContext): string;
   /** As {@link open} with keys in memory, after {@link ready}. @throws `ERR_NOT_READY` where the key is not, or was dropped */
-  openSync(envelope: Envelope, context: EncryptionContext): Bytes;
-  openTextSync(envelope: Envelope, context: EncryptionContext): string;
+  openSync(envelope: Envelope | DetachedEnvelope, context: EncryptionContext): Bytes;
+  openTextSync(envelope: Envelope | DetachedEnvelope, context: EncryptionContext): string;
 
   /**
    * Brings keys into memory, so that synchronous calls find them: without envelopes the KDK that seals; with envelopes
@@ -126,6 +149,13 @@ export interface Keyfold extends AsyncDisposable {
    */
   rewrap(envelope: string, options?: OperationOptions): Promise<string>;
   rewrap(envelope: Uint8Array, options?: OperationOptions): Promise<Bytes>;
+  /**
+   * The same of a detached header, or of the first `inspect(…).headerBytes` of a stored envelope: the new header alone, for
+   * the same message.
+   *
+   * @throws `ERR_MALFORMED_ENVELOPE` where bytes stand after the header
+   */
+  rewrap(header: Uint8Array, options: OperationOptions & { readonly detached: true }): Promise<Bytes>;
 
   stats(): Stats;
   /** Forgets the keys, and ends what is under way with `ERR_CLOSED`. Closes no provider. Twice is fine. */
@@ -143,13 +173,6 @@ export function createKeyfold(options: KeyfoldOptions): Keyfold {
   return new ScopedKeyfold(shared, settings.scope);
 }
 
-/** What a keyfold has in common with those that `scoped` made of it. */
-interface Shared {
-  readonly settings: Settings;
-  readonly keys: KeyCache;
-  readonly counts: { seals: number; opens: number; rewraps: number };
-}
-
 /** A plaintext and a context on the way in. */
 interface ToSeal {
   readonly plaintext: Uint8Array;
@@ -159,28 +182,40 @@ interface ToSeal {
 }
 
 /** An envelope on the way out. */
-interface ToOpen {
-  readonly envelope: Uint8Array;
-  readonly header: EnvelopeHeader;
+interface ToOpen extends Admitted {
   readonly context: Uint8Array;
 }
+
+/** What becomes of a plaintext once there is a key: a whole envelope, or one in two parts. */
+type Seal<T> = (key: SealingKey, context: Uint8Array, plaintext: Uint8Array) => T;
 
 class ScopedKeyfold implements Keyfold {
   readonly #shared: Shared;
   readonly #keys: KeyCache;
-  readonly #scope: Scope;
+  readonly #operations: Operations;
 
   constructor(shared: Shared, scope: string) {
     this.#shared = shared;
     this.#keys = shared.keys;
-    this.#scope = { name: scope, encoded: encodeName("scope", scope) };
+    this.#operations = new Operations(shared, scope);
   }
 
   // An async function that finds its keys in memory makes one promise, its own, and awaits nothing.
 
-  async seal(plaintext: Plaintext, context: EncryptionContext, options?: OperationOptions): Promise<Bytes> {
+  seal(plaintext: Plaintext, context: EncryptionContext, options?: OperationOptions): Promise<Bytes>;
+  seal(
+    plaintext: Plaintext,
+    context: EncryptionContext,
+    options: OperationOptions & { readonly detached: true },
+  ): Promise<DetachedBytes>;
+  async seal(
+    plaintext: Plaintext,
+    context: EncryptionContext,
+    options?: OperationOptions & { readonly detached?: boolean },
+  ): Promise<Bytes | DetachedBytes> {
     const input = this.#toSeal(plaintext, context);
-    return this.#sealNow(input, options) ?? this.#sealLater(input, options);
+    const seal: Seal<Bytes | DetachedBytes> = options?.detached === true ? sealDetached : sealEnvelope;
+    return this.#sealNow(input, seal, options) ?? this.#sealLater(input, seal, options);
   }
 
   async sealText(
@@ -189,7 +224,9 @@ class ScopedKeyfold implements Keyfold {
     options?: OperationOptions,
   ): Promise<string> {
     const input = this.#toSeal(plaintext, context);
-    return toText(this.#sealNow(input, options) ?? (await this.#sealLater(input, options)));
+    return toText(
+      this.#sealNow(input, sealEnvelope, options) ?? (await this.#sealLater(input, sealEnvelope, options)),
+    );
   }
 
   async open(envelope: Envelope, context: EncryptionContext, options?: OperationOptions): Promise<Bytes> {
@@ -198,7 +235,7 @@ class ScopedKeyfold implements Keyfold {
   }
 
   async openText(
-    envelope: Envelope,
+    envelope: Envelope | DetachedEnvelope,
     context: EncryptionContext,
     options?: OperationOptions,
   ): Promise<string> {
@@ -207,7 +244,7 @@ class ScopedKeyfold implements Keyfold {
   }
 
   sealSync(plaintext: Plaintext, context: EncryptionContext): Bytes {
-    const sealed = this.#sealNow(this.#toSeal(plaintext, context));
+    const sealed = this.#sealNow(this.#toSeal(plaintext, context), sealEnvelope);
     if (sealed === undefined) throw notReady("The KDK that seals is not in memory.", this.#keys.sealerLoss);
     return sealed;
   }
@@ -216,7 +253,7 @@ class ScopedKeyfold implements Keyfold {
     return toText(this.sealSync(plaintext, context));
   }
 
-  openSync(envelope: Envelope, context: EncryptionContext): Bytes {
+  openSync(envelope: Envelope | DetachedEnvelope, context: EncryptionContext): Bytes {
     const input = this.#toOpen(envelope, context);
     const plaintext = this.#openNow(input);
     if (plaintext === undefined) {
@@ -225,16 +262,16 @@ class ScopedKeyfold implements Keyfold {
     return plaintext;
   }
 
-  openTextSync(envelope: Envelope, context: EncryptionContext): string {
+  openTextSync(envelope: Envelope | DetachedEnvelope, context: EncryptionContext): string {
     return textOf(this.openSync(envelope, context));
   }
 
   async ready(envelopes?: Iterable<Envelope>, options?: OperationOptions): Promise<void> {
-    this.#requireOpen();
+    this.#operations.requireOpen();
     requireNotAborted(options);
     if (envelopes !== undefined) return this.#readyToOpen(envelopes, options);
-    this.#requireMasterKeys();
-    await settle(this.#keys.obtainSealingKey(this.#scope, asker(options)), options);
+    this.#operations.requireMasterKeys();
+    await settle(this.#keys.obtainSealingKey(this.#operations.scope, asker(options)), options);
   }
 
   scoped(scope: string): Keyfold {
@@ -266,7 +303,7 @@ class ScopedKeyfold implements Keyfold {
   }
 
   needsRewrap(envelope: Envelope): boolean {
-    this.#requireOpen();
+    this.#operations.requireOpen();
     const present = decodeHeader(bytesOf(envelope)).wraps.map(({ masterKey }) => masterKey);
     const wanted = this.#keys.sealingWraps?.map(({ masterKey }) => masterKey);
     if (wanted === undefined) throw notReady("The KDK that seals is not in memory.", this.#keys.sealerLoss);
@@ -275,16 +312,21 @@ class ScopedKeyfold implements Keyfold {
 
   rewrap(envelope: string, options?: OperationOptions): Promise<string>;
   rewrap(envelope: Uint8Array, options?: OperationOptions): Promise<Bytes>;
-  async rewrap(envelope: Envelope, options?: OperationOptions): Promise<string | Bytes> {
-    this.#requireMasterKeys();
-    const { bytes, header } = this.#admissible(envelope);
+  rewrap(header: Uint8Array, options: OperationOptions & { readonly detached: true }): Promise<Bytes>;
+  async rewrap(
+    envelope: Envelope,
+    options?: OperationOptions & { readonly detached?: boolean },
+  ): Promise<string | Bytes> {
+    this.#operations.requireMasterKeys();
+    const { header, message } =
+      options?.detached === true
+        ? { header: this.#operations.admitHeader(bytesOf(envelope)), message: NO_MESSAGE }
+        : this.#operations.admit(envelope);
     requireNotAborted(options);
-    const dek =
-      this.#keys.openDek(header, this.#scope) ??
-      (await settle(this.#keys.obtainDek(header, this.#scope, asker(options)), options));
+    const dek = await this.#operations.dekOf(header, options);
     try {
-      const key = await settle(this.#sealingKey(options), options);
-      const rewrapped = reheadMessage(key, dek, bytes.subarray(header.length));
+      const key = await this.#operations.sealingKey(options);
+      const rewrapped = reheadMessage(key, dek, message);
       this.#shared.counts.rewraps++;
       return typeof envelope === "string" ? toText(rewrapped) : rewrapped;
     } finally {
@@ -306,8 +348,8 @@ class ScopedKeyfold implements Keyfold {
   }
 
   #toSeal(plaintext: Plaintext, context: EncryptionContext): ToSeal {
-    this.#requireMasterKeys();
-    const encoded = encodeApplicationContext(context, this.#shared.settings.requireContext);
+    this.#operations.requireMasterKeys();
+    const encoded = this.#operations.contextOf(context);
     if (typeof plaintext !== "string") {
       requireArgument(isUint8Array(plaintext), "The plaintext must be a string or a Uint8Array.");
       return { plaintext, isOwn: false, context: encoded };
@@ -320,22 +362,26 @@ class ScopedKeyfold implements Keyfold {
     return { plaintext: bytes, isOwn: true, context: encoded };
   }
 
-  #sealNow({ plaintext, isOwn, context }: ToSeal, options?: OperationOptions): Bytes | undefined {
+  #sealNow<T>(
+    { plaintext, isOwn, context }: ToSeal,
+    seal: Seal<T>,
+    options?: OperationOptions,
+  ): T | undefined {
     requireNotAborted(options);
-    const key = this.#keys.sealingKey(this.#scope);
+    const key = this.#keys.sealingKey(this.#operations.scope);
     if (key === undefined) return undefined;
-    const envelope = sealEnvelope(key, context, plaintext);
+    const envelope = seal(key, context, plaintext);
     if (isOwn) plaintext.fill(0);
     this.#shared.counts.seals++;
     return envelope;
   }
 
   /** Waits for a KDK, with a copy of the plaintext: the caller may wipe its own meanwhile. */
-  async #sealLater(input: ToSeal, options?: OperationOptions): Promise<Bytes> {
+  async #sealLater<T>(input: ToSeal, seal: Seal<T>, options?: OperationOptions): Promise<T> {
     const plaintext = input.isOwn ? input.plaintext : copyOf(input.plaintext);
     try {
-      const key = await settle(this.#keys.obtainSealingKey(this.#scope, asker(options)), options);
-      const envelope = sealEnvelope(key, input.context, plaintext);
+      const key = await settle(this.#keys.obtainSealingKey(this.#operations.scope, asker(options)), options);
+      const envelope = seal(key, input.context, plaintext);
       this.#shared.counts.seals++;
       return envelope;
     } finally {
@@ -343,47 +389,28 @@ class ScopedKeyfold implements Keyfold {
     }
   }
 
-  async #sealingKey(options?: OperationOptions) {
-    return this.#keys.sealingKey(this.#scope) ?? this.#keys.obtainSealingKey(this.#scope, asker(options));
-  }
-
-  #toOpen(envelope: Envelope, context: EncryptionContext): ToOpen {
-    const encoded = encodeApplicationContext(context, this.#shared.settings.requireContext);
-    const { bytes, header } = this.#admissible(envelope);
-    return { envelope: bytes, header, context: encoded };
-  }
-
-  /** An envelope that is worth asking for a key: its header is well-formed, and its length is one that a message has. */
-  #admissible(envelope: Envelope): { bytes: Uint8Array; header: EnvelopeHeader } {
-    this.#requireOpen();
-    if (this.#shared.settings.sealOnly) {
-      throw new KeyfoldError(
-        "ERR_NOT_CONFIGURED",
-        "This keyfold was made with sealOnly, so it opens nothing.",
-      );
-    }
-    const bytes = bytesOf(envelope);
-    const header = decodeHeader(bytes);
-    requireWholeMessage(bytes, header);
-    return { bytes, header };
+  #toOpen(envelope: Envelope | DetachedEnvelope, context: EncryptionContext): ToOpen {
+    const encoded = this.#operations.contextOf(context);
+    const { header, message } = this.#operations.admit(envelope);
+    return { header, message, context: encoded };
   }
 
   #openNow(input: ToOpen, options?: OperationOptions): Bytes | undefined {
     requireNotAborted(options);
-    const dek = this.#keys.openDek(input.header, this.#scope);
+    const dek = this.#keys.openDek(input.header, this.#operations.scope);
     return dek === undefined ? undefined : this.#openWith(dek, input);
   }
 
   async #openLater(input: ToOpen, options?: OperationOptions): Promise<Bytes> {
     return this.#openWith(
-      await settle(this.#keys.obtainDek(input.header, this.#scope, asker(options)), options),
+      await settle(this.#keys.obtainDek(input.header, this.#operations.scope, asker(options)), options),
       input,
     );
   }
 
-  #openWith(dek: Uint8Array, { envelope, header, context }: ToOpen): Bytes {
+  #openWith(dek: Uint8Array, { message, context }: ToOpen): Bytes {
     try {
-      const plaintext = openMessage(dek, context, envelope.subarray(header.length));
+      const plaintext = openMessage(dek, context, message);
       this.#shared.counts.opens++;
       return plaintext;
     } finally {
@@ -404,7 +431,7 @@ class ScopedKeyfold implements Keyfold {
     const failures: unknown[] = [];
     for (const envelope of envelopes) {
       try {
-        const { header } = this.#admissible(envelope);
+        const { header } = this.#operations.admit(envelope);
         distinct.set(encodeBase64url(header.kdkId) + encodeBase64url(header.aad.subarray(WRAPS_AT)), header);
       } catch (error) {
         failures.push(error);
@@ -420,28 +447,15 @@ class ScopedKeyfold implements Keyfold {
     await Promise.all(Array.from({ length: READY_AT_ONCE }, worker));
     if (failures.length > 0) throw failures[0];
   }
-
-  #requireOpen(): void {
-    if (this.#keys.closed) throw new KeyfoldError("ERR_CLOSED");
-  }
-
-  #requireMasterKeys(): void {
-    this.#requireOpen();
-    if (this.#shared.settings.wrapWith.length > 0) return;
-    throw new KeyfoldError(
-      "ERR_NOT_CONFIGURED",
-      "This keyfold was made without masterKeys, so it seals nothing.",
-    );
-  }
 }
 
-function bytesOf(envelope: Envelope): Uint8Array {
-  if (typeof envelope === "string") return decodeText(envelope);
-  requireArgument(
-    isUint8Array(envelope),
-    'An envelope is a Uint8Array, or a string that begins with "kf1.".',
-  );
-  return envelope;
+function sealDetached(key: SealingKey, context: Uint8Array, plaintext: Uint8Array): DetachedBytes {
+  const { header, dek } = sealHeader(key);
+  try {
+    return { header, message: sealMessageUnder(dek, context, plaintext) };
+  } finally {
+    dek.fill(0);
+  }
 }
 
 function toText(envelope: Bytes): string {
@@ -462,31 +476,6 @@ function textOf(plaintext: Bytes): string {
   plaintext.fill(0);
   if (text === undefined) throw new KeyfoldError("ERR_NOT_TEXT");
   return text;
-}
-
-function asker(options?: OperationOptions): Asker {
-  return { signals: options?.signal === undefined ? [] : [options.signal] };
-}
-
-function requireNotAborted(options?: OperationOptions): void {
-  const signal = options?.signal;
-  if (signal === undefined) return;
-  requireArgument(signal instanceof AbortSignal, "options.signal must be an AbortSignal.");
-  if (signal.aborted) throw aborted(signal);
-}
-
-/** What the operation gives; where the caller's own signal ended it, `ERR_ABORTED` with the signal's reason as cause. */
-async function settle<T>(operation: Promise<T>, options?: OperationOptions): Promise<T> {
-  try {
-    return await operation;
-  } catch (error) {
-    if (options?.signal?.aborted && error === options.signal.reason) throw aborted(options.signal);
-    throw error;
-  }
-}
-
-function aborted(signal: AbortSignal): KeyfoldError {
-  return new KeyfoldError("ERR_ABORTED", undefined, { cause: signal.reason });
 }
 
 function notReady(detail: string, cause: KeyfoldError | undefined): KeyfoldError {

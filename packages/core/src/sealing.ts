@@ -2,8 +2,8 @@
 
 import type { KeyObject } from "node:crypto";
 import type { Bytes } from "./bytes.ts";
-import { MESSAGE_SALT_BYTES, messageBytes, plaintextBytes, sealMessage } from "./cobblestone.ts";
-import { type EnvelopeHeader, NONCE_BYTES, SEALED_DEK_BYTES } from "./envelope.ts";
+import { MESSAGE_SALT_BYTES, messageBytes, sealMessage } from "./cobblestone.ts";
+import { NONCE_BYTES, SEALED_DEK_BYTES } from "./envelope.ts";
 import { KEY_BYTES, sealDek } from "./key-hierarchy.ts";
 import { drawRandom } from "./random.ts";
 
@@ -24,6 +24,7 @@ export interface Draws {
   readonly messageSalt: Uint8Array;
 }
 
+const NO_MESSAGE = new Uint8Array(0);
 const drawn = new Uint8Array(NONCE_BYTES + KEY_BYTES + MESSAGE_SALT_BYTES);
 const draws: Draws = {
   nonce: drawn.subarray(0, NONCE_BYTES),
@@ -59,13 +60,31 @@ export function sealEnvelopeWith(
   return envelope;
 }
 
-/** Refuses, before any key is asked for, a message whose length alone shows that it was cut. */
-export function requireWholeMessage(envelope: Uint8Array, header: EnvelopeHeader): void {
-  plaintextBytes(envelope.length - header.length);
+/** A header, and the DEK that is in it. */
+export interface FreshHeader {
+  readonly header: Bytes;
+  /** 32 bytes, the caller's to wipe. */
+  readonly dek: Bytes;
+}
+
+/** Draws a DEK for one who seals its message, or its messages, apart. */
+export function sealHeader(key: SealingKey): FreshHeader {
+  const dek = new Uint8Array(KEY_BYTES);
+  drawRandom(dek);
+  return { header: reheadMessage(key, dek, NO_MESSAGE), dek };
+}
+
+/** Seals a message under a DEK with a salt of its own. @returns the caller's own */
+export function sealMessageUnder(dek: Uint8Array, context: Uint8Array, plaintext: Uint8Array): Bytes {
+  const message = new Uint8Array(messageBytes(plaintext.length));
+  drawRandom(draws.messageSalt);
+  sealMessage(dek, draws.messageSalt, context, plaintext, message);
+  return message;
 }
 
 /**
- * Gives a message a new header, under another KEK. The message stays as it is, byte for byte.
+ * Gives a message a new header, under another KEK. The message stays as it is, byte for byte; where it is empty the header
+ * is all there is.
  *
  * @param dek 32 bytes, those that the message was sealed with
  * @returns the envelope, the caller's own

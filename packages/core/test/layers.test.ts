@@ -25,6 +25,7 @@ const layers = [
   "wrapping",
   "unwrapping",
   "key-cache",
+  "operations",
   "keyfold",
   "uri",
   "provider",
@@ -62,11 +63,14 @@ describe("the files of core", () => {
     expect(importsOf(name).filter((specifier) => !/^(\.|node:)/.test(specifier))).toEqual([]);
   });
 
-  test("have no dependency to import", () => {
-    const manifest = Object.keys(JSON.parse(readFileSync(new URL("package.json", core), "utf8")));
-    expect(manifest).toContain("name");
-    for (const field of ["dependencies", "peerDependencies", "optionalDependencies", "bundleDependencies"])
-      expect(manifest).not.toContain(field);
+  test("have no dependency to import, and no peer that must be there", () => {
+    const manifest = JSON.parse(readFileSync(new URL("package.json", core), "utf8"));
+    expect(Object.keys(manifest)).toContain("name");
+    for (const field of ["dependencies", "optionalDependencies", "bundleDependencies"])
+      expect(Object.keys(manifest)).not.toContain(field);
+    const { peerDependencies, peerDependenciesMeta } = manifest;
+    for (const peer of Object.keys(peerDependencies))
+      expect(peerDependenciesMeta[peer]).toEqual({ optional: true });
   });
 });
 
