@@ -26,7 +26,7 @@ beforeEach(() => {
 
 function startService(rows = new Map<string, string>()): TokenStore {
   const masterKeys = awsKms({ keyId, client });
-  return new TokenStore(createKeyfold({ project: "shop", masterKeys, deadline: 500 }), rows);
+  return new TokenStore(createKeyfold({ project: "shop", masterKeys, deadline: 2_000 }), rows);
 }
 
 describe("the token store, with a mocked AWS SDK", () => {

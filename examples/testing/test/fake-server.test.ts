@@ -18,7 +18,7 @@ afterAll(() => kms.close());
 function startService(rows = new Map<string, string>()): TokenStore {
   const client = new KMSClient({ ...kms.clientConfig, maxAttempts: 1 });
   const masterKeys = awsKms({ keyId: kms.keyArn, client });
-  return new TokenStore(createKeyfold({ project: "shop", masterKeys, deadline: 1_000 }), rows);
+  return new TokenStore(createKeyfold({ project: "shop", masterKeys, deadline: 2_500 }), rows);
 }
 
 describe("the token store, against a fake AWS KMS", () => {

@@ -15,7 +15,7 @@ beforeEach(() => {
 
 /** The service in a process of its own: same master key, same table, nothing in memory yet. */
 function startService(): TokenStore {
-  return new TokenStore(createKeyfold({ project: "shop", masterKeys: masterKey, deadline: 500 }), rows);
+  return new TokenStore(createKeyfold({ project: "shop", masterKeys: masterKey, deadline: 2_000 }), rows);
 }
 
 describe("the token store, with a master key in memory", () => {

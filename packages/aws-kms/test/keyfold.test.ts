@@ -10,13 +10,13 @@ const always = { times: Number.POSITIVE_INFINITY };
 
 test("10,000 seals from 100 concurrent callers make one Encrypt, and a second process opens them with one Decrypt", async () => {
   const kms = await startKms();
-  const sealer = keyfoldOf(providerFor(kms, { keyId: kms.alias }));
+  const sealer = keyfoldOf(providerFor(kms, { keyId: kms.alias }), { deadline: 60_000 });
   const sealed = await inParallel(100, (caller) =>
     oneByOne(100, (i) => sealer.seal(`secret ${caller}/${i}`, { name: `${caller}/${i}` })),
   );
   expect(operations(kms)).toEqual(["Encrypt"]);
 
-  const opener = keyfoldOf(providerFor(kms, { keyId: kms.alias }));
+  const opener = keyfoldOf(providerFor(kms, { keyId: kms.alias }), { deadline: 60_000 });
   const opened = await inParallel(100, (caller) =>
     oneByOne(100, async (i) => {
       const envelope = sealed[caller]?.[i];

@@ -80,6 +80,13 @@ export function translate(error: unknown, call: FailedCall): KeyfoldError {
   });
 }
 
+/** Whether nothing answered, or what answered is unwell or overrun: of who gives tokens, that they may be had again soon. */
+export function isOutage(error: unknown): boolean {
+  const status = statusOf(error);
+  if (status === undefined) return CONNECTION.has(text(error, "code"));
+  return status >= 500 || status === 429;
+}
+
 /** Where the general advice of the code would mislead. */
 function remedyFor(
   code: KeyfoldErrorCode,

@@ -33,7 +33,7 @@ export function parseKeyId(keyId: unknown): { readonly key: VaultKey; readonly v
     typeof keyId === "string",
     "keyId must be a string, https://HOST/keys/NAME or https://HOST/keys/NAME/VERSION.",
   );
-  const parts = /^(.*)\/keys\/([^/]*)(?:\/([^/]*))?$/s.exec(keyId);
+  const parts = /^([^/]*\/\/[^/]*)\/keys\/([^/]*)(?:\/([^/]*))?$/.exec(keyId);
   requireArgument(
     parts !== null,
     "keyId must be https://HOST/keys/NAME or https://HOST/keys/NAME/VERSION, and nothing more.",
@@ -77,7 +77,7 @@ export function uriOf(key: VaultKey, version?: string): string {
 /** The version that a wrap's URI names, if it is one of that key's. */
 export function versionInUri(key: VaultKey, uri: string): string | undefined {
   const prefix = `${uriOf(key)}/`;
-  const version = uri.startsWith(prefix) ? uri.slice(prefix.length) : "";
+  const version = typeof uri === "string" && uri.startsWith(prefix) ? uri.slice(prefix.length) : "";
   return VERSION.test(version) ? version.toLowerCase() : undefined;
 }
 

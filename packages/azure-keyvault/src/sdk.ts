@@ -3,6 +3,7 @@
 import { KeyfoldError } from "@keyfold/core";
 import { importPackage } from "@keyfold/core/provider";
 import type { AzureCredential, AzureKeyVaultClient } from "./client.ts";
+import { isOutage } from "./errors.ts";
 
 export interface SdkSettings {
   readonly vaultUrl: string;
@@ -50,7 +51,9 @@ async function asCredentialError<T>(getToken: () => Promise<T>): Promise<T> {
     return await getToken();
   } catch (cause) {
     if (isAbort(cause)) throw cause;
-    throw new KeyfoldError("ERR_CREDENTIALS", "The credential could not get a token.", { cause });
+    throw isOutage(cause)
+      ? new KeyfoldError("ERR_MASTER_KEY_UNAVAILABLE", "Nobody gave a token for the vault.", { cause })
+      : new KeyfoldError("ERR_CREDENTIALS", "The credential could not get a token.", { cause });
   }
 }
 

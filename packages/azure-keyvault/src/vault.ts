@@ -73,7 +73,7 @@ export class Vault {
         key: uriOf(this.#key, version),
         cold,
         signal,
-        send: (options) => call(client, options),
+        send: async (options) => wipedIfLate(await call(client, options), signal),
       });
       const kids = response === undefined ? [reply.keyID] : [reply.keyID, kidIn(response)];
       const right = kids.every((kid) => versionInKid(this.#key, kid) === version);
@@ -128,6 +128,12 @@ async function perform<R>({ operation, key, cold, signal, send }: Call<R>): Prom
 /** The key that the service itself names: what the SDK returns repeats what it was asked. */
 function kidIn({ parsedBody }: AzureRawResponse): unknown {
   return typeof parsedBody === "object" && parsedBody !== null ? Reflect.get(parsedBody, "kid") : undefined;
+}
+
+/** Nobody waits for a reply that comes after the abort. */
+function wipedIfLate<R extends AzureReply>(reply: R, signal: AbortSignal): R {
+  if (signal.aborted) wipe(reply);
+  return reply;
 }
 
 function wipe({ result }: AzureReply): void {

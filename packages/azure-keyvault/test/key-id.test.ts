@@ -102,10 +102,21 @@ describe("a key id", () => {
     ["a query", "https://example.vault.azure.net/keys/k?api-version=7.4"],
     ["a user", "https://user@example.vault.azure.net/keys/k"],
     ["a line's end", "https://example.vault.azure.net/keys/k\n"],
+    ["two slashes before its path", "https://example.vault.azure.net//keys/k"],
+    ["a path before its own", "https://example.vault.azure.net/keys/a/keys/k"],
+    ["another port", "https://example.vault.azure.net:8443/keys/k"],
+    ["a dot after its host", "https://example.vault.azure.net./keys/k"],
+    ["an address of IPv6", "https://[::1]/keys/k"],
     ["no string", 7],
   ])("with %s is refused", (_, keyId) => {
     expect(refusalOf(() => parseKeyId(keyId)).code).toBe("ERR_INVALID_ARGUMENT");
   });
+});
+
+test("a key may be called keys, with and without a version", () => {
+  const key = { host: "example.vault.azure.net", name: "keys" };
+  expect(parseKeyId("https://example.vault.azure.net/keys/keys")).toEqual({ key });
+  expect(parseKeyId(kidOf(key, VERSION))).toEqual({ key, version: VERSION });
 });
 
 test("a wrap's URI is compared byte for byte, but for the version's case", () => {

@@ -20,6 +20,7 @@ import {
   providerFor,
   rejectionOf,
   secret,
+  soon,
   startVault,
   untouched,
   uriOf,
@@ -344,6 +345,29 @@ describe("credentials", () => {
     expect(vault.requests).toEqual([]);
   });
 
+  test.each([
+    ["answers 503", { name: "AuthenticationError", statusCode: 503 }],
+    ["answers 429", { name: "AuthenticationError", statusCode: 429 }],
+    ["is not reached", { name: "RestError", code: "REQUEST_SEND_ERROR" }],
+    ["has no address", { name: "Error", code: "ENOTFOUND" }],
+  ])("a token service that %s is unavailable, and asked again", async (_, what) => {
+    const vault = await startVault();
+    const credential = { getToken: () => Promise.reject(Object.assign(new Error("no token"), what)) };
+    const failure = await rejectionOf(providerFor(vault, { credential }).wrapKey(secret, operation()));
+    expect(failure).toMatchObject({ code: "ERR_MASTER_KEY_UNAVAILABLE", retryable: true, cause: what });
+    expect(vault.requests).toEqual([]);
+  });
+
+  test("a token service that refuses with 400 or 401 is ERR_CREDENTIALS", async () => {
+    const vault = await startVault();
+    for (const statusCode of [400, 401]) {
+      const refusal = Object.assign(new Error("invalid_client"), { name: "AuthenticationError", statusCode });
+      const credential = { getToken: () => Promise.reject(refusal) };
+      const failure = await rejectionOf(providerFor(vault, { credential }).wrapKey(secret, operation()));
+      expect(failure).toMatchObject({ code: "ERR_CREDENTIALS", retryable: false, cause: refusal });
+    }
+  });
+
   test("a token is asked for once by each SDK client", async () => {
     const vault = await startVault();
     const provider = providerFor(vault);
@@ -497,6 +521,26 @@ describe("an injected client", () => {
     expect(hex(key)).toBe(hex(secret));
     expect(key.buffer.byteLength).toBe(32);
     expect(pool.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test("a key that comes after the abort is wiped", async () => {
+    const answer = Promise.withResolvers<void>();
+    const late = new Uint8Array(64).fill(7);
+    const { client, calls } = injected({
+      unwrapKey: async () => {
+        await answer.promise;
+        return { ...right, result: late };
+      },
+    });
+    const provider = azureKeyVault({ keyId: KEY_ID, algorithm: "A256KW", client });
+    const wrapped = { masterKey: URI, ciphertext: Uint8Array.of(2, ...new Uint8Array(72)) };
+    const controller = new AbortController();
+    const pending = rejectionOf(provider.unwrapKey(wrapped, operation(undefined, controller.signal)));
+    await expect.poll(() => calls.length, soon).toBe(1);
+    controller.abort();
+    expect((await pending).code).toBe("ERR_ABORTED");
+    answer.resolve();
+    await expect.poll(() => hex(late), soon).toBe("00".repeat(64));
   });
 
   test("no more clients are kept than for the versions used last, whatever wraps name", async () => {

@@ -80,6 +80,8 @@ export function masterKeyFromUri(uri: string): MasterKeyProvider {
   return gcpKms({ keyName: parseMasterKeyUri(uri, PREFIX, []).location });
 }
 
+type Send<Reply> = (client: GcpKmsClient, options: GcpCallOptions) => Promise<readonly [Reply, ...unknown[]]>;
+
 class GcpKms implements MasterKeyProvider {
   readonly name: string;
   readonly authenticatesWraps = true;
@@ -110,8 +112,11 @@ class GcpKms implements MasterKeyProvider {
       additionalAuthenticatedDataCrc32c: { value: crc32c(aad) },
     };
     try {
-      const reply = await this.#call(signal, (client, options) => client.encrypt(request, options));
-      const ciphertext = checkedCiphertext(this.#keyName, reply);
+      const ciphertext = await this.#call(
+        signal,
+        (client, options) => client.encrypt(request, options),
+        (reply) => checkedCiphertext(this.#keyName, reply),
+      );
       return { masterKey: this.name, ciphertext: concat(Uint8Array.of(SCHEME), ciphertext) };
     } finally {
       plaintext.fill(0);
@@ -133,11 +138,20 @@ class GcpKms implements MasterKeyProvider {
       additionalAuthenticatedData: aad,
       additionalAuthenticatedDataCrc32c: { value: crc32c(aad) },
     };
-    return checkedKey(await this.#call(signal, (client, options) => client.decrypt(request, options)));
+    return this.#call(
+      signal,
+      (client, options) => client.decrypt(request, options),
+      (reply) => {
+        const key = checkedKey(reply);
+        // Nobody waits for one that comes after the abort.
+        if (signal.aborted) key.fill(0);
+        return key;
+      },
+    );
   }
 
   async load(): Promise<void> {
-    await this.#source?.load();
+    await requireOpen(this.#source, this.name).load();
   }
 
   async close(): Promise<void> {
@@ -147,28 +161,22 @@ class GcpKms implements MasterKeyProvider {
   }
 
   /** One request, or an error of keyfold. Rejects as soon as the signal aborts, whatever the SDK is at: also finding credentials. */
-  async #call<Reply>(
-    signal: AbortSignal,
-    send: (client: GcpKmsClient, options: GcpCallOptions) => Promise<readonly [Reply, ...unknown[]]>,
-  ): Promise<Reply> {
+  async #call<Reply, T>(signal: AbortSignal, send: Send<Reply>, read: (reply: Reply) => T): Promise<T> {
     try {
-      return await promptly(this.#exchange(signal, send), signal);
+      return await promptly(this.#exchange(signal, send, read), signal);
     } catch (error) {
       throw translated(error);
     }
   }
 
-  async #exchange<Reply>(
-    signal: AbortSignal,
-    send: (client: GcpKmsClient, options: GcpCallOptions) => Promise<readonly [Reply, ...unknown[]]>,
-  ): Promise<Reply> {
+  async #exchange<Reply, T>(signal: AbortSignal, send: Send<Reply>, read: (reply: Reply) => T): Promise<T> {
     const client = await requireOpen(this.#source, this.name).client();
     // Meanwhile the caller may have given up, or closed the provider.
     requireNotAborted(signal);
     requireOpen(this.#source, this.name);
     const [reply] = await send(client, { timeout: CALL_TIMEOUT_MS, retry: { retryCodes: [] }, signal });
     if (typeof reply !== "object" || reply === null) throw badReply("The SDK gave no reply.");
-    return reply;
+    return read(reply);
   }
 }
 

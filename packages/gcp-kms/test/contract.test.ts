@@ -10,8 +10,9 @@ import {
   testMasterKeyProvider,
 } from "@keyfold/testing";
 import { googleAuthLibrary } from "google-gax";
-import { describe, it, vi } from "vitest";
-import { gcpKms } from "../src/index.ts";
+import { describe, expect, it, test, vi } from "vitest";
+import { type GcpKmsClient, gcpKms } from "../src/index.ts";
+import { impatient } from "./support/service.ts";
 
 type Levers = Omit<RunningSubject, "provider" | "stop">;
 
@@ -25,21 +26,22 @@ const subject: ProviderSubject = {
   module: {
     url: new URL("../dist/index.js", import.meta.url).href,
     sdks: ["@google-cloud/kms", "google-gax"],
+    dependencies: ["crc-32"],
     firstCall: 'await provider.gcpKms({ keyName: "projects/p/locations/l/keyRings/r/cryptoKeys/k" }).load();',
   },
   async start() {
     const kms = await startFakeGcpKms();
     const clients: KeyManagementServiceClient[] = [];
-    const provider = () => {
+    const provider = (as = (client: GcpKmsClient) => client) => {
       const authClient = new googleAuthLibrary.OAuth2Client();
       authClient.setCredentials({ access_token: TOKEN });
       const client = new KeyManagementServiceClient({ ...kms.clientOptions, authClient });
       clients.push(client);
-      return gcpKms({ keyName: kms.keyName, client });
+      return gcpKms({ keyName: kms.keyName, client: as(client) });
     };
     return {
       ...leversOf(kms),
-      provider,
+      provider: () => provider(),
       failures: failuresOf(kms, provider),
       injected: () => injectedInto(kms, clients),
       async stop() {
@@ -105,7 +107,7 @@ function badReply(
 
 function failuresOf(
   kms: FakeGcpKms,
-  provider: () => MasterKeyProvider,
+  provider: (as?: (client: GcpKmsClient) => GcpKmsClient) => MasterKeyProvider,
 ): NonNullable<RunningSubject["failures"]> {
   const after = (arrange: () => void) => async () => {
     arrange();
@@ -131,7 +133,10 @@ function failuresOf(
     },
     "timed out": {
       code: "ERR_MASTER_KEY_UNAVAILABLE",
-      arm: after(() => kms.inject({ kind: "silent" }, ALWAYS)),
+      async arm() {
+        kms.inject({ kind: "silent" }, ALWAYS);
+        return provider(impatient);
+      },
     },
     "malformed reply": {
       code: "ERR_MASTER_KEY_BAD_REPLY",
@@ -169,3 +174,8 @@ function injectedInto(
 }
 
 testMasterKeyProvider({ describe, it }, subject);
+
+test("it skips what the contract foresees, and no more", () => {
+  expect(Object.keys(subject.inapplicable ?? {})).toEqual(["alias-chooses-only"]);
+  expect([subject.withoutFailures, subject.withoutRequests]).toEqual([undefined, undefined]);
+});

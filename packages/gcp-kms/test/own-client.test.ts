@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { gcpKms } from "../src/index.ts";
 import { rejectionOf } from "./support/refusal.ts";
 import { keyName, type ScriptedClient } from "./support/scripted-client.ts";
-import { key, operation } from "./support/service.ts";
+import { key, operation, soon } from "./support/service.ts";
 
 interface Made extends ScriptedClient {
   readonly given: unknown;
@@ -95,7 +95,7 @@ describe("the client", () => {
     const looking = Promise.withResolvers<void>();
     sdk.initialize = () => looking.promise;
     const pending = rejectionOf(provider.wrapKey(key, operation()));
-    await expect.poll(() => sdk.made.length).toBe(1);
+    await expect.poll(() => sdk.made.length, soon).toBe(1);
     const closing = provider.close?.();
     looking.resolve();
     expect((await pending).code).toBe("ERR_CLOSED");

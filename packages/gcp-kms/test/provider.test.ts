@@ -10,11 +10,13 @@ import { ScriptedClient } from "./support/scripted-client.ts";
 import {
   aad,
   context,
+  impatient,
   key,
   operation,
   providerOf,
   realClient,
   serve,
+  soon,
   startService,
 } from "./support/service.ts";
 
@@ -151,19 +153,18 @@ describe("a dead endpoint", () => {
     const address = deaf.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
     const provider = gcpKms({ keyName: kms.keyName, client: realClient(kms, port) });
-    const began = performance.now();
+    // The SDK's own timeout would be ERR_MASTER_KEY_UNAVAILABLE.
     const refusal = await rejectionOf(provider.wrapKey(key, operation(AbortSignal.timeout(300))));
     expect(refusal.code).toBe("ERR_ABORTED");
-    expect(performance.now() - began).toBeLessThan(9_000);
   });
 
-  test("ends the SDK's own call too, which on its own would wait for 60 s", async () => {
-    const { kms, provider } = await serve();
-    kms.inject({ kind: "silent" });
-    const began = performance.now();
+  test("ends the SDK's own call too, in the time that it is given, and is asked once", async () => {
+    const kms = await startService();
+    const provider = gcpKms({ keyName: kms.keyName, client: impatient(realClient(kms)) });
+    kms.inject({ kind: "silent" }, { times: Number.POSITIVE_INFINITY });
     const refusal = await rejectionOf(provider.wrapKey(key, operation()));
     expect(refusal).toMatchObject({ code: "ERR_MASTER_KEY_UNAVAILABLE", cause: { code: 4 } });
-    expect(performance.now() - began).toBeLessThan(40_000);
+    expect(kms.requests).toHaveLength(1);
   });
 });
 
@@ -184,7 +185,7 @@ describe("a signal", () => {
     kms.inject({ kind: "silent" });
     const controller = new AbortController();
     const pending = rejectionOf(provider.wrapKey(key, operation(controller.signal)));
-    await expect.poll(() => kms.requests.length).toBe(1);
+    await expect.poll(() => kms.requests.length, soon).toBe(1);
     controller.abort();
     expect((await pending).code).toBe("ERR_ABORTED");
   });

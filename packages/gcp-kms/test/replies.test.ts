@@ -1,12 +1,12 @@
 /** What a client is asked, and which of its replies are believed. */
 
 import type { KeyfoldErrorCode } from "@keyfold/core";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { crc32c } from "../src/crc32c.ts";
 import { type GcpDecryptReply, type GcpEncryptReply, gcpKms } from "../src/index.ts";
 import { rejectionOf } from "./support/refusal.ts";
 import { failingClient, keyName, ScriptedClient } from "./support/scripted-client.ts";
-import { aad, key, operation } from "./support/service.ts";
+import { aad, key, operation, soon } from "./support/service.ts";
 
 test("a call is one attempt of 10 s, with our signal, and checksums of all that is sent", async () => {
   const client = new ScriptedClient();
@@ -171,10 +171,36 @@ test("a client that ignores the signal is not waited for", async () => {
       ),
     ),
   ];
-  await expect.poll(() => client.options.length).toBe(2);
+  await expect.poll(() => client.options.length, soon).toBe(2);
   controller.abort();
   expect((await Promise.all(pending)).map(({ code }) => code)).toEqual(["ERR_ABORTED", "ERR_ABORTED"]);
   expect(client.options.every(({ timeout }) => timeout < 60_000)).toBe(true);
+});
+
+test("a key that comes after the abort is wiped, and nobody gets it", async () => {
+  const answer = Promise.withResolvers<void>();
+  const late = Buffer.alloc(8_192).subarray(100, 132);
+  late.set(key);
+  const client = new ScriptedClient().spoil(
+    (reply) => reply,
+    async () => {
+      await answer.promise;
+      return { plaintext: late, plaintextCrc32c: { value: crc32c(key) } };
+    },
+  );
+  const wrapped = { masterKey: `gcp-kms://${keyName}`, ciphertext: new Uint8Array(65).with(0, 1) };
+  const controller = new AbortController();
+  const pending = rejectionOf(gcpKms({ keyName, client }).unwrapKey(wrapped, operation(controller.signal)));
+  await expect.poll(() => client.options.length, soon).toBe(1);
+  controller.abort();
+  expect((await pending).code).toBe("ERR_ABORTED");
+  expect(new Uint8Array(late)).toEqual(key);
+  const fill = vi.spyOn(Uint8Array.prototype, "fill");
+  onTestFinished(() => fill.mockRestore());
+  answer.resolve();
+  await expect.poll(() => late.every((byte) => byte === 0), soon).toBe(true);
+  // The copy as well, which Buffer's own fill has nothing to do with.
+  expect(fill.mock.contexts).toEqual([new Uint8Array(32)]);
 });
 
 test("a late rejection of a call that nobody waits for is observed", async () => {
@@ -190,7 +216,7 @@ test("a late rejection of a call that nobody waits for is observed", async () =>
   process.on("unhandledRejection", note);
   const controller = new AbortController();
   const pending = rejectionOf(gcpKms({ keyName, client }).wrapKey(key, operation(controller.signal)));
-  await expect.poll(() => client.options.length).toBe(1);
+  await expect.poll(() => client.options.length, soon).toBe(1);
   controller.abort();
   expect((await pending).code).toBe("ERR_ABORTED");
   fail(new Error("late"));

@@ -47,7 +47,7 @@ export function localProvider(
 }
 
 function isLocal(masterKey: string): boolean {
-  return masterKey.startsWith("local:");
+  return typeof masterKey === "string" && masterKey.startsWith("local:");
 }
 
 /** The keys as they were last read, and when they may be read again. */

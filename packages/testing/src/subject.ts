@@ -51,6 +51,8 @@ export interface ProviderModuleSubject {
   readonly url: string;
   /** Names of packages that the import must not load, and that the first call does load; none for a provider without an SDK. */
   readonly sdks: readonly string[];
+  /** Names of packages that the import may load beside keyfold's own: dependencies that are no SDK. None by default. */
+  readonly dependencies?: readonly string[];
   /**
    * Code of an async function's body that gets `provider`, the module's namespace, and makes the first call, which may
    * fail: `await provider.awsKms({ … }).load()`.

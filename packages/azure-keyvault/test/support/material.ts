@@ -24,6 +24,9 @@ export const kmsContext: EncryptionContext = {
   "keyfold:purpose": "kdk",
 };
 
+/** What is waited for comes at once, but on a busy machine. */
+export const soon = { timeout: 30_000 } as const;
+
 export function operation(
   context: EncryptionContext = kmsContext,
   signal: AbortSignal = new AbortController().signal,

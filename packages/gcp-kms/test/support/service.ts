@@ -9,11 +9,14 @@ import {
 } from "@keyfold/core";
 import { type FakeGcpKms, startFakeGcpKms } from "@keyfold/testing";
 import { onTestFinished } from "vitest";
-import { gcpKms } from "../../src/index.ts";
+import { type GcpCallOptions, type GcpKmsClient, gcpKms } from "../../src/index.ts";
 
 export const key: Uint8Array = Uint8Array.from({ length: 32 }, (_, index) => 7 * index + 3);
 export const context: EncryptionContext = { "keyfold:project": "billing/prod", "keyfold:purpose": "kdk" };
 export const aad: Uint8Array = encodeContext(context);
+
+/** What is waited for comes at once, but on a busy machine. */
+export const soon = { timeout: 30_000 } as const;
 
 export function operation(signal: AbortSignal = new AbortController().signal): KeyOperation {
   return { context, signal };
@@ -31,6 +34,15 @@ export function realClient(kms: FakeGcpKms, port: number = kms.port): KeyManagem
   const client = new KeyManagementServiceClient({ ...kms.clientOptions, port });
   onTestFinished(() => client.close());
   return client;
+}
+
+/** The same client, to which the SDK gives less time than the provider asks for. */
+export function impatient(client: GcpKmsClient): GcpKmsClient {
+  const sooner = (options: GcpCallOptions) => ({ ...options, timeout: 300 });
+  return {
+    encrypt: (request, options) => client.encrypt(request, sooner(options)),
+    decrypt: (request, options) => client.decrypt(request, sooner(options)),
+  };
 }
 
 export function providerOf(kms: FakeGcpKms, keyName: string = kms.keyName): MasterKeyProvider {

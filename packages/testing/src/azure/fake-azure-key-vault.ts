@@ -60,11 +60,20 @@ export async function startFakeAzureKeyVault(
   const server = createServer(certificate);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const agent = new PinnedAgent((server.address() as AddressInfo).port, {
-    ca: certificate.cert,
-    keepAlive: true,
-  });
-  return new FakeAzureKeyVault(server, agent, { host, kty, keyName });
+  const { port } = server.address() as AddressInfo;
+  const agent = new PinnedAgent(port, { ca: certificate.cert, keepAlive: true });
+  return new FakeAzureKeyVault(
+    server,
+    { port, certificate: certificate.cert, agent },
+    { host, kty, keyName },
+  );
+}
+
+/** How the server is reached. */
+interface Reached {
+  readonly port: number;
+  readonly certificate: string;
+  readonly agent: PinnedAgent;
 }
 
 /** A fake vault that is running: its keys, what it was asked, and what it shall do wrong. */
@@ -77,6 +86,10 @@ export class FakeAzureKeyVault implements AsyncDisposable {
   readonly keyId: string;
   /** For the SDK's clients, as the last argument of their constructors. */
   readonly clientOptions: FakeAzureClientOptions;
+  /** On 127.0.0.1: with the certificate, for an agent in another process. */
+  readonly port: number;
+  /** The server's own, in PEM, which it signed itself. */
+  readonly certificate: string;
   /** How refusals for want of a permission are called: by roles, or by an access policy. */
   denial: "ForbiddenByRbac" | "AccessDenied" = "ForbiddenByRbac";
   /** Whether the vault's firewall keeps every request out. */
@@ -90,7 +103,7 @@ export class FakeAzureKeyVault implements AsyncDisposable {
 
   constructor(
     server: Server,
-    agent: PinnedAgent,
+    { port, certificate, agent }: Reached,
     { host, kty, keyName }: Required<FakeAzureKeyVaultOptions>,
   ) {
     this.vaultUrl = `https://${host}`;
@@ -99,6 +112,8 @@ export class FakeAzureKeyVault implements AsyncDisposable {
     this.keyName = keyName;
     this.keyId = this.createKey({ name: keyName, kty });
     this.clientOptions = { agent };
+    this.port = port;
+    this.certificate = certificate;
     this.#server = server;
     server.on("request", (incoming, response) => {
       void this.#serve(incoming, response);

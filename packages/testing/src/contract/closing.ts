@@ -61,5 +61,7 @@ async function closed(
   await withoutRequest(running, "calls of a closed provider", async () => {
     await refusal("wrapKey once closed", "ERR_CLOSED", () => provider.wrapKey(drawKey(), operation()));
     await refusal("unwrapKey once closed", "ERR_CLOSED", () => provider.unwrapKey(wrapped, operation()));
+    const { load } = provider;
+    if (load !== undefined) await refusal("load once closed", "ERR_CLOSED", () => load.call(provider));
   });
 }

@@ -53,6 +53,8 @@ const uris: readonly string[] = [
   "aws-kms://".repeat(10_000),
 ];
 
+const notUris: readonly unknown[] = [undefined, null, 7, {}, ["local:"]];
+
 export const throws: readonly ContractCase[] = [
   serviceCase("rejects-never-throws", "wrapKey", async (running) => {
     const provider = running.provider();
@@ -145,8 +147,8 @@ async function closeOf(provider: MasterKeyProvider): Promise<void> {
 }
 
 function recognizesAll(provider: MasterKeyProvider): void {
-  for (const uri of uris) {
-    assert.equal(typeof provider.recognizes(uri), "boolean", `recognizes of ${label(uri)}`);
+  for (const uri of [...uris, ...notUris]) {
+    assert.equal(typeof provider.recognizes(uri as string), "boolean", `recognizes of ${label(uri)}`);
   }
 }
 

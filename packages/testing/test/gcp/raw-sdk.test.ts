@@ -8,7 +8,7 @@ import type { KeyManagementServiceClient } from "@google-cloud/kms";
 import { grpc } from "google-gax";
 import selfsigned from "selfsigned";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { aad, checksum, clientOf, failureOf, once, plaintext, start } from "./support.ts";
+import { aad, checksum, clientOf, failureOf, once, plaintext, soon, start } from "./support.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -114,7 +114,7 @@ describe("deadline and retries", () => {
     kms.inject({ kind: "silent" });
     const controller = new AbortController();
     const pending = client.encrypt(request, { ...once, signal: controller.signal });
-    await expect.poll(() => kms.requests.length).toBe(1);
+    await expect.poll(() => kms.requests.length, soon).toBe(1);
     controller.abort();
     expect((await failureOf(pending)).code).toBe(1);
     expect("cancel" in pending).toBe(false);

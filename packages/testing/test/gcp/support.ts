@@ -13,6 +13,9 @@ export const once: { timeout: number; retry: { retryCodes: number[] } } = {
   retry: { retryCodes: [] },
 };
 
+/** What is waited for comes at once, but on a busy machine. */
+export const soon = { timeout: 30_000 } as const;
+
 /** A fake that ends with the test. */
 export async function start(): Promise<FakeGcpKms> {
   const kms = await startFakeGcpKms();

@@ -41,7 +41,7 @@ export function referenceSubject(options: ReferenceOptions = {}): ProviderSubjec
   };
 }
 
-export function moduleSubject(name: "light" | "heavy" | "idle"): ProviderSubject["module"] {
+export function moduleSubject(name: "light" | "partly" | "heavy" | "idle"): ProviderSubject["module"] {
   return {
     url: new URL(`./modules/${name}.ts`, import.meta.url).href,
     sdks: ["fast-check"],

@@ -254,6 +254,26 @@ export const mutantsOfCalls: readonly Mutant[] = [
     options: { subject: { module: { ...moduleSubject("light"), sdks: [] } } },
   },
   {
+    rule: "import-is-light",
+    what: "loads another part of its SDK when it is imported",
+    because: /the import loads packages beside keyfold's own/,
+    options: { subject: { module: moduleSubject("partly") } },
+  },
+  {
+    rule: "rejects-never-throws",
+    what: "throws where recognizes is given no text",
+    because: /startsWith/,
+    options: altered((provider) => ({
+      recognizes: (masterKey) => masterKey.startsWith("memory:") && provider.recognizes(masterKey),
+    })),
+  },
+  {
+    rule: "close-is-idempotent",
+    what: "loads once it is closed",
+    because: /load once closed: nothing refused it/,
+    options: altered(() => ({ load: async () => undefined })),
+  },
+  {
     rule: "close-is-idempotent",
     what: "minds being closed twice",
     because: /closed already/,

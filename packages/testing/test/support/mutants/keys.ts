@@ -23,7 +23,7 @@ export const mutantsOfKeys: readonly Mutant[] = [
     rule: "other-keys-are-not-mine",
     what: "recognizes every key of the service",
     because: /it recognizes another key/,
-    options: altered(() => ({ recognizes: (masterKey) => masterKey.startsWith("memory:") })),
+    options: altered(() => ({ recognizes: (masterKey) => `${masterKey}`.startsWith("memory:") })),
   },
   {
     rule: "other-keys-are-not-mine",
@@ -149,5 +149,5 @@ export const mutantsOfKeys: readonly Mutant[] = [
 ];
 
 function unnamed(masterKey: string): string {
-  return masterKey.replace("?configured", "");
+  return `${masterKey}`.replace("?configured", "");
 }
