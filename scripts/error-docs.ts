@@ -25,9 +25,18 @@ const groups = {
     title: "A call cannot be served",
     about: "The envelope may be fine: it is the call, the configuration, or the moment.",
   },
+  keyring: {
+    title: "A keyring is refused",
+    about: "While a process already has a keyring in use, a bad one in the store does not replace it.",
+  },
   files: {
     title: "Key files and the file system",
     about: "The message names the file or variable, and how to mend it.",
+  },
+  fernet: {
+    title: "A Fernet token is refused",
+    about:
+      "Of `@keyfold/secure-secrets`, which reads what the Python program wrote. No plaintext is returned.",
   },
 } as const;
 
@@ -43,6 +52,8 @@ const groupOf: Record<KeyfoldErrorCode, keyof typeof groups> = {
   ERR_CONTEXT_MISMATCH: "envelope",
   ERR_MESSAGE_ALTERED: "envelope",
   ERR_MESSAGE_TRUNCATED: "envelope",
+  ERR_UNKNOWN_KEY: "envelope",
+  ERR_KEY_DESTROYED: "envelope",
   ERR_MASTER_KEY_DENIED: "masterKey",
   ERR_MASTER_KEY_NOT_FOUND: "masterKey",
   ERR_MASTER_KEY_DISABLED: "masterKey",
@@ -61,8 +72,18 @@ const groupOf: Record<KeyfoldErrorCode, keyof typeof groups> = {
   ERR_BUDGET: "operation",
   ERR_PROVIDER_NOT_INSTALLED: "operation",
   ERR_UNKNOWN_SCHEME: "operation",
+  ERR_KEYRING_NOT_FOUND: "keyring",
+  ERR_KEYRING_UNAVAILABLE: "keyring",
+  ERR_KEYRING_INVALID: "keyring",
+  ERR_KEYRING_CONFLICT: "keyring",
+  ERR_KEYRING_ROLLBACK: "keyring",
+  ERR_KEYRING_FULL: "keyring",
+  ERR_KEYRING_READ_ONLY: "keyring",
   ERR_KEY_FILE: "files",
+  ERR_FIELD: "operation",
   ERR_IO: "files",
+  ERR_FERNET_INVALID: "fernet",
+  ERR_FERNET_EXPIRED: "fernet",
 };
 
 const intro = `<!-- Generated from errorTable in packages/core/src/errors.ts by scripts/error-docs.ts. Do not edit: run "npm run docs". -->

@@ -12,6 +12,8 @@ export type KeyfoldErrorCode =
   | "ERR_CONTEXT_MISMATCH"
   | "ERR_MESSAGE_ALTERED"
   | "ERR_MESSAGE_TRUNCATED"
+  | "ERR_UNKNOWN_KEY"
+  | "ERR_KEY_DESTROYED"
   | "ERR_MASTER_KEY_DENIED"
   | "ERR_MASTER_KEY_NOT_FOUND"
   | "ERR_MASTER_KEY_DISABLED"
@@ -30,7 +32,17 @@ export type KeyfoldErrorCode =
   | "ERR_BUDGET"
   | "ERR_PROVIDER_NOT_INSTALLED"
   | "ERR_UNKNOWN_SCHEME"
+  | "ERR_KEYRING_NOT_FOUND"
+  | "ERR_KEYRING_UNAVAILABLE"
+  | "ERR_KEYRING_INVALID"
+  | "ERR_KEYRING_CONFLICT"
+  | "ERR_KEYRING_ROLLBACK"
+  | "ERR_KEYRING_FULL"
+  | "ERR_KEYRING_READ_ONLY"
   | "ERR_KEY_FILE"
+  | "ERR_FIELD"
+  | "ERR_FERNET_INVALID"
+  | "ERR_FERNET_EXPIRED"
   | "ERR_IO";
 
 /** A row of the table: what the code says, what to do about it, and whether trying again can help. */
@@ -95,6 +107,17 @@ export const errorTable: Readonly<Record<KeyfoldErrorCode, ErrorEntry>> = {
   ERR_MESSAGE_TRUNCATED: {
     meaning: "The message ends before its last chunk does.",
     remedy: "Restore the envelope from a copy, and see whether the column or the transfer cuts long values.",
+    retryable: false,
+  },
+  ERR_UNKNOWN_KEY: {
+    meaning: "The envelope's key is not in the keyring.",
+    remedy:
+      'Open it with the keyring that it was sealed with; one whose own wraps open it needs embedded: "accept".',
+    retryable: false,
+  },
+  ERR_KEY_DESTROYED: {
+    meaning: "The envelope's key was destroyed, so what it sealed is gone for good.",
+    remedy: "Nothing brings it back, unless an older copy of the keyring is kept and may be used.",
     retryable: false,
   },
   ERR_MASTER_KEY_DENIED: {
@@ -189,9 +212,59 @@ export const errorTable: Readonly<Record<KeyfoldErrorCode, ErrorEntry>> = {
       "Use aws-kms:, gcp-kms:, azure-keyvault:, file: or env:, or pass a provider for the scheme in providers.",
     retryable: false,
   },
+  ERR_KEYRING_NOT_FOUND: {
+    meaning: "There is no keyring in the store.",
+    remedy: "Check the store's path or name. A new keyring is made with createKeyring, once.",
+    retryable: false,
+  },
+  ERR_KEYRING_UNAVAILABLE: {
+    meaning: "The keyring's store could not be read or written.",
+    remedy: "Try again later; if it persists, see cause, and mend the store or the way to it.",
+    retryable: true,
+  },
+  ERR_KEYRING_INVALID: {
+    meaning: "The keyring breaks its format, or was altered.",
+    remedy: "Restore the keyring from a copy, and see who can write to its store.",
+    retryable: false,
+  },
+  ERR_KEYRING_CONFLICT: {
+    meaning: "Another writer changed the keyring in the meantime, so nothing was saved.",
+    remedy: "Load the keyring again and repeat the change.",
+    retryable: true,
+  },
+  ERR_KEYRING_ROLLBACK: {
+    meaning: "The store gives an older keyring than was seen before.",
+    remedy: "See who put the old one back. If it was meant, restart the process.",
+    retryable: false,
+  },
+  ERR_KEYRING_FULL: {
+    meaning: "The keyring has no room for another key or master key.",
+    remedy: "Take away what is no longer needed: forget destroyed keys, or remove a master key.",
+    retryable: false,
+  },
+  ERR_KEYRING_READ_ONLY: {
+    meaning: "This keyring cannot be changed from here.",
+    remedy: "Change it where it is kept, in a file for instance, and deploy the new text.",
+    retryable: false,
+  },
   ERR_KEY_FILE: {
     meaning: "A key file or key variable is missing, can be read by others, or does not hold what it should.",
     remedy: "Mend it as the message says.",
+    retryable: false,
+  },
+  ERR_FIELD: {
+    meaning: "A field of a record is not there, or holds what is not sealed as a field, or was not.",
+    remedy: "Correct the path or the value that the message names.",
+    retryable: false,
+  },
+  ERR_FERNET_INVALID: {
+    meaning: "The text is no Fernet token, or not one of this key.",
+    remedy: "Check the key; of a KEK, master secret, project and salt. If they are right, restore a copy.",
+    retryable: false,
+  },
+  ERR_FERNET_EXPIRED: {
+    meaning: "The Fernet token is authentic, and older than its time to live.",
+    remedy: "Use a newer token, or give a longer timeToLive.",
     retryable: false,
   },
   ERR_IO: {

@@ -55,6 +55,11 @@ export class Freshness {
     return this.#lastError;
   }
 
+  /** Milliseconds since the KMS last gave or confirmed the key. */
+  age(now: Instant): number {
+    return elapsed(this.#confirmedAt, now);
+  }
+
   isUsable(now: Instant): boolean {
     return !this.#dropped && elapsed(this.#confirmedAt, now) < this.#limits.expireAfter;
   }

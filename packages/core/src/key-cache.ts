@@ -7,10 +7,12 @@ import type { KeyObject } from "node:crypto";
 import { type Bytes, copyOf, toLatin1 } from "./bytes.ts";
 import { elapsed, type Instant, idleTimer, instant } from "./clock.ts";
 import { type EnvelopeHeader, encodeHeaderPrefix, SALT_BYTES } from "./envelope.ts";
-import { KeyfoldError } from "./errors.ts";
+import { KeyfoldError, type KeyfoldErrorCode } from "./errors.ts";
 import { Flights } from "./flights.ts";
 import { backgroundBackoff, Freshness } from "./freshness.ts";
 import { deriveKek, importKdk, type Kdk, KEY_BYTES, openDek } from "./key-hierarchy.ts";
+import type { KeyringKeys } from "./keyring-keys.ts";
+import type { LiveKdk } from "./live-kdk.ts";
 import type { WrappedKey } from "./master-key.ts";
 import type { Settings } from "./options.ts";
 import { type Asker, type CallCounts, ProviderCalls } from "./provider-calls.ts";
@@ -18,6 +20,7 @@ import { drawRandom } from "./random.ts";
 import { asKeyfoldError } from "./retries.ts";
 import type { SealingKey } from "./sealing.ts";
 import { Sieve, type Sieved } from "./sieve.ts";
+import { reportKey } from "./telemetry.ts";
 import { Unwrapping } from "./unwrapping.ts";
 import { wrapKey } from "./wrapping.ts";
 
@@ -27,19 +30,17 @@ const HOUR_MS = 3_600_000;
 /** Keys that nobody uses are looked for this often, as a part of `expireAfter`: an hour of a day. */
 const SWEEPS_IN_A_LIFE = 24;
 
+/** What a keyring that may still be right answers for a KDK that is not its own: it has none of that id, or cannot look. */
+const KEYRING_SILENT: ReadonlySet<KeyfoldErrorCode> = new Set([
+  "ERR_UNKNOWN_KEY",
+  "ERR_KEYRING_UNAVAILABLE",
+  "ERR_IO",
+]);
+
 /** A division of the project: its name, and `lp(name)`. */
 export interface Scope {
   readonly name: string;
   readonly encoded: Bytes;
-}
-
-/** A KDK in memory, with what is needed to ask for it again. */
-interface LiveKdk extends Sieved {
-  readonly kdk: Kdk;
-  readonly freshness: Freshness;
-  wraps: readonly WrappedKey[];
-  /** Whether the wraps are known to be the sealer's: made here, or authenticated by a header that opened. */
-  proven: boolean;
 }
 
 /** A KEK that has opened a DEK. */
@@ -70,8 +71,9 @@ interface Renewal {
 
 export class KeyCache {
   readonly #settings: Settings;
+  readonly #keyring: KeyringKeys | undefined;
   readonly #calls: ProviderCalls;
-  readonly #unwrapping: Unwrapping;
+  readonly #unwrapping: Unwrapping<Kdk>;
   readonly #sealerFlight = new Flights<Sealer>();
   readonly #closing = new AbortController();
   readonly #kdks: Sieve<LiveKdk>;
@@ -85,24 +87,39 @@ export class KeyCache {
 
   constructor(settings: Settings) {
     this.#settings = settings;
+    this.#keyring = settings.keyring;
+    this.#keyring?.attach(this);
     this.#calls = new ProviderCalls(settings.clock, settings.deadline);
-    this.#unwrapping = new Unwrapping(settings, this.#calls);
+    this.#unwrapping = new Unwrapping(settings, this.#calls, {
+      key: (bytes) => importKdk(bytes, settings.project),
+      mismatch: () => new KeyfoldError("ERR_KEY_MISMATCH"),
+    });
     this.#kdks = new Sieve(settings.maxKeys);
     this.#keks = new Sieve(settings.maxKeys);
     this.#losses = new Sieve(settings.maxKeys);
   }
 
+  /** Those that the keyring made for all its keyfolds count here too. */
   get calls(): Readonly<CallCounts> {
-    return this.#calls.counts;
+    const { wrap, unwrap } = this.#calls.counts;
+    const { wrap: keyringWrap = 0, unwrap: keyringUnwrap = 0 } = this.#keyring?.calls.counts ?? {};
+    return { wrap: wrap + keyringWrap, unwrap: unwrap + keyringUnwrap };
   }
 
-  /** KDKs and opening KEKs in memory. */
+  /** KDKs and opening KEKs in memory. The KDK that seals is one beside the `maxKeys` that open, and those of a keyring are too. */
   get sizes(): { readonly kdks: number; readonly keks: number } {
-    return { kdks: this.#kdks.size + (this.#sealer === undefined ? 0 : 1), keks: this.#keks.size };
+    const sealing = this.#keyring?.size ?? (this.#sealer === undefined ? 0 : 1);
+    return { kdks: this.#kdks.size + sealing, keks: this.#keks.size };
   }
 
   get closed(): boolean {
-    return this.#closing.signal.aborted;
+    return this.#closing.signal.aborted || this.#keyring?.closed === true;
+  }
+
+  /** For the keyring: its keys are lost, and so is all that was derived from them. */
+  forget(freshness: Freshness): void {
+    this.#keks.deleteWhere(({ live }) => live.freshness === freshness);
+    if (this.#sealer?.live.freshness === freshness) this.#sealer = undefined;
   }
 
   /** Forgets every key and ends what is under way with `ERR_CLOSED`. */
@@ -121,29 +138,37 @@ export class KeyCache {
     const now = instant(this.#settings.clock);
     const sealer = this.#currentSealer(now);
     if (sealer === undefined) return undefined;
-    this.#keepFresh(sealer.live, now);
-    if (elapsed(sealer.since, now) > this.#renewAfter) this.#renew(now);
+    sealer.live.keepFresh(now);
+    if (this.#keyring === undefined && elapsed(sealer.since, now) > this.#renewAfter) this.#renew(now);
     return this.#kekOf(sealer, scope, now);
   }
 
   /** As {@link sealingKey}, and makes a KDK where there is none. */
   async obtainSealingKey(scope: Scope, asker: Asker): Promise<SealingKey> {
-    const sealer = this.#currentSealer(instant(this.#settings.clock)) ?? (await this.#createSealer(asker));
+    const sealer = this.#currentSealer(instant(this.#settings.clock)) ?? (await this.#obtainSealer(asker));
     this.#closing.signal.throwIfAborted();
     return this.#kekOf(sealer, scope, instant(this.#settings.clock));
   }
 
-  /** The wraps that an envelope sealed now would carry. */
-  get sealingWraps(): readonly WrappedKey[] | undefined {
-    return this.#currentSealer(instant(this.#settings.clock))?.live.wraps;
+  /**
+   * Whether an envelope's key header is another than would be made now: with a keyring, under another KDK than the active one
+   * or with wraps embedded; without, under other master keys. Undefined where no sealing KDK is in memory.
+   */
+  isOutdated({ kdkId, wraps }: EnvelopeHeader): boolean | undefined {
+    const live = this.#currentSealer(instant(this.#settings.clock))?.live;
+    if (live === undefined) return undefined;
+    if (this.#keyring !== undefined) return wraps.length > 0 || live.kdk.name !== toLatin1(kdkId);
+    const present = new Set(wraps.map(({ masterKey }) => masterKey));
+    return present.size !== live.wraps.length || !live.wraps.every(({ masterKey }) => present.has(masterKey));
   }
 
   /** Why there is no sealing KDK in memory, where one was lost. */
   get sealerLoss(): KeyfoldError | undefined {
-    return this.#sealerLoss;
+    return this.#sealerLoss ?? this.#keyring?.loss;
   }
 
   #currentSealer(now: Instant): Sealer | undefined {
+    if (this.#keyring !== undefined) return this.#sealerOf(this.#keyring.active(now), now);
     const sealer = this.#sealer;
     if (sealer === undefined) return undefined;
     if (!sealer.live.freshness.isUsable(now)) {
@@ -154,6 +179,21 @@ export class KeyCache {
     this.#sealer = undefined;
     this.#kdks.set(sealer.live.kdk.name, sealer.live);
     return undefined;
+  }
+
+  /** The sealer over a keyring's active KDK; another one after a rotation. */
+  #sealerOf(active: LiveKdk | undefined, now: Instant): Sealer | undefined {
+    if (active === undefined || this.#sealer?.live === active) return active && this.#sealer;
+    this.#sealer = { live: active, since: now, keks: new Sieve<SealingKek>(this.#settings.maxKeys) };
+    return this.#sealer;
+  }
+
+  async #obtainSealer(asker: Asker): Promise<Sealer> {
+    if (this.#keyring === undefined) return this.#createSealer(asker);
+    await this.#keyring.obtain(this.#withClosing(asker));
+    const sealer = this.#currentSealer(instant(this.#settings.clock));
+    if (sealer === undefined) throw new KeyfoldError("ERR_NOT_READY");
+    return sealer;
   }
 
   #kekOf(sealer: Sealer, scope: Scope, now: Instant): SealingKek {
@@ -236,7 +276,7 @@ export class KeyCache {
     const now = instant(this.#settings.clock);
     const live = this.#find(toLatin1(header.kdkId), now);
     if (live === undefined) return undefined;
-    this.#keepFresh(live, now);
+    live.keepFresh(now);
     return this.#openDekUnder(live, header, scope);
   }
 
@@ -255,10 +295,19 @@ export class KeyCache {
 
   /** Why the KDK of an envelope is not in memory, where it was. */
   lossOf(header: EnvelopeHeader): KeyfoldError | undefined {
-    return this.#losses.get(toLatin1(header.kdkId))?.error;
+    const loss = this.#losses.get(toLatin1(header.kdkId))?.error;
+    if (loss !== undefined || this.#keyring === undefined) return loss;
+    const now = instant(this.#settings.clock);
+    return this.#keyring.isReady(now) ? new KeyfoldError("ERR_UNKNOWN_KEY") : this.#keyring.loss;
   }
 
   #find(name: string, now: Instant): LiveKdk | undefined {
+    const inKeyring = this.#keyring?.find(name, now);
+    if (inKeyring === "destroyed") throw new KeyfoldError("ERR_KEY_DESTROYED");
+    return inKeyring ?? this.#findEmbedded(name, now);
+  }
+
+  #findEmbedded(name: string, now: Instant): LiveKdk | undefined {
     const sealing = this.#sealer?.live;
     const live = sealing?.kdk.name === name ? sealing : this.#kdks.get(name);
     if (live === undefined || live.freshness.isUsable(now)) return live;
@@ -283,9 +332,24 @@ export class KeyCache {
   }
 
   async #obtain(header: EnvelopeHeader, asker: Asker): Promise<LiveKdk> {
-    const { kdk, wrap } = await this.#unwrapping.unwrap(header.kdkId, header.wraps, this.#withClosing(asker));
+    if (this.#keyring === undefined) return this.#unwrap(header, asker);
+    try {
+      return await this.#keyring.lookUp(toLatin1(header.kdkId), this.#withClosing(asker));
+    } catch (error) {
+      const isSilent = KEYRING_SILENT.has(asKeyfoldError(error).code);
+      if (!isSilent || !this.#settings.acceptEmbedded || header.wraps.length === 0) throw error;
+      return this.#unwrap(header, asker);
+    }
+  }
+
+  async #unwrap(header: EnvelopeHeader, asker: Asker): Promise<LiveKdk> {
+    const { key: kdk, wrap } = await this.#unwrapping.unwrap(
+      header.kdkId,
+      header.wraps,
+      this.#withClosing(asker),
+    );
     this.#closing.signal.throwIfAborted();
-    const known = this.#find(kdk.name, instant(this.#settings.clock));
+    const known = this.#findEmbedded(kdk.name, instant(this.#settings.clock));
     if (known !== undefined) return known;
     const live = this.#live(kdk, [wrap], false);
     this.#kdks.set(kdk.name, live);
@@ -297,6 +361,7 @@ export class KeyCache {
     const error =
       live.freshness.lastError ??
       new KeyfoldError("ERR_MASTER_KEY_UNAVAILABLE", "The key was not confirmed within expireAfter.");
+    reportKey("dropped", live.kdk.id, live.freshness.age(instant(this.#settings.clock)), error);
     this.#losses.set(live.kdk.name, { error, visited: false });
     this.#kdks.delete(live.kdk.name);
     this.#keks.deleteWhere((kek) => kek.live === live);
@@ -307,13 +372,17 @@ export class KeyCache {
 
   #live(kdk: Kdk, wraps: readonly WrappedKey[], proven: boolean): LiveKdk {
     this.#sweepLater();
-    return {
+    const freshness = new Freshness(this.#settings.clock, this.#settings);
+    const live: LiveKdk = {
       kdk,
       wraps,
       proven,
-      freshness: new Freshness(this.#settings.clock, this.#settings),
+      freshness,
       visited: false,
+      keepFresh: (now) => this.#keepFresh(live, now),
     };
+    reportKey("added", kdk.id, 0);
+    return live;
   }
 
   // Keeping
@@ -322,8 +391,12 @@ export class KeyCache {
   #keepFresh(live: LiveKdk, now: Instant): void {
     if (!live.freshness.beginRefresh(now)) return;
     this.#refresh(live).then(
-      () => live.freshness.confirm(),
+      () => {
+        reportKey("confirmed", live.kdk.id, live.freshness.age(instant(this.#settings.clock)));
+        live.freshness.confirm();
+      },
       (error) => {
+        reportKey("unconfirmed", live.kdk.id, live.freshness.age(instant(this.#settings.clock)), error);
         live.freshness.fail(asKeyfoldError(error));
         if (!live.freshness.isUsable(instant(this.#settings.clock))) this.#lose(live);
       },

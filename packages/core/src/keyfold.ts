@@ -3,25 +3,38 @@
 import { constants } from "node:buffer";
 import { isUint8Array } from "node:util/types";
 import { type Bytes, copyOf, decodeUtf8, encodeBase64url, encodeUtf8 } from "./bytes.ts";
+import { asker, type OperationOptions, requireNotAborted, settle } from "./callers.ts";
 import { openMessage } from "./cobblestone.ts";
 import type { EncryptionContext } from "./context.ts";
 import { decodeHeader, type EnvelopeHeader, encodeText, WRAPS_AT } from "./envelope.ts";
 import { KeyfoldError, requireArgument } from "./errors.ts";
+import type { OpenedFields, SealedFields } from "./field-types.ts";
+import { openFields, openFieldsNow, type SealFieldsOptions, sealFields, sealFieldsNow } from "./fields.ts";
+import type { ManyResult } from "./in-order.ts";
+import type { Items } from "./input.ts";
 import { KeyCache } from "./key-cache.ts";
 import {
+  type AsText,
+  type ItemToOpen,
+  type ItemToSeal,
+  type ManyOptions,
+  openMany,
+  rewrapMany,
+  sealMany,
+} from "./many.ts";
+import {
   type Admitted,
-  asker,
   bytesOf,
   type DetachedEnvelope,
   type Envelope,
-  type OperationOptions,
   Operations,
-  requireNotAborted,
   type Shared,
-  settle,
 } from "./operations.ts";
 import { type KeyfoldOptions, resolveOptions } from "./options.ts";
+import { type ByteRange, type ByteSource, openRange, plaintextLength } from "./ranges.ts";
 import { reheadMessage, type SealingKey, sealEnvelope, sealHeader, sealMessageUnder } from "./sealing.ts";
+import { openStream, sealStream } from "./streams.ts";
+import { codeOf, opens, seals, since } from "./telemetry.ts";
 
 /** How many KDKs `ready(envelopes)` asks for at a time. */
 const READY_AT_ONCE = 16;
@@ -136,7 +149,8 @@ export interface Keyfold extends AsyncDisposable {
   /** Whether {@link inspect} would succeed. */
   isSealed(value: unknown): boolean;
   /**
-   * Whether the master keys that an envelope carries wraps of are others than an envelope sealed now would carry.
+   * Whether the master keys that an envelope carries wraps of are others than an envelope sealed now would carry; with a
+   * keyring, whether it is under another KDK than the active one, or carries wraps.
    *
    * @throws `ERR_NOT_READY` where no sealing KDK is in memory
    */
@@ -156,6 +170,159 @@ export interface Keyfold extends AsyncDisposable {
    * @throws `ERR_MALFORMED_ENVELOPE` where bytes stand after the header
    */
   rewrap(header: Uint8Array, options: OperationOptions & { readonly detached: true }): Promise<Bytes>;
+
+  /**
+   * Seals many, for as many items as come: a result for each, in the items' order. A `KeyfoldError` of one item, of any
+   * code that {@link seal} has, is that item's result and spoils no other. Items are read as the results are taken, never
+   * more than `concurrency` ahead, so that the memory it takes does not grow with their number; and other work of the
+   * process gets its turn.
+   *
+   * What concerns all of them ends the output with an error: `ERR_INVALID_ARGUMENT` for options, `ERR_NOT_CONFIGURED`,
+   * `ERR_CLOSED`, `ERR_ABORTED` as soon as the signal aborts, and an error of the input itself, as it is, after the results
+   * of the items before it. Leaving a `for await` early closes the input and gives up what is under way.
+   *
+   * @param items not to be changed before their results are there
+   * @returns to be iterated once; the values are the caller's own
+   */
+  sealMany(
+    items: Items<ItemToSeal>,
+    options?: ManyOptions & { readonly text?: false | undefined },
+  ): AsyncIterableIterator<ManyResult<Bytes>>;
+  /** The same in the text form "kf1.…". */
+  sealMany(
+    items: Items<ItemToSeal>,
+    options: ManyOptions & { readonly text: true },
+  ): AsyncIterableIterator<ManyResult<string>>;
+  /**
+   * Opens many, as {@link sealMany} seals. One call to a master key for each distinct wrapped key, however many envelopes
+   * carry it, and it waits for the unwrap budget instead of `ERR_BUDGET`. A key that was refused, with a code that is not
+   * retryable, is not asked for again in the same batch: all its envelopes have that error.
+   */
+  openMany(
+    items: Items<ItemToOpen>,
+    options?: ManyOptions & { readonly text?: false | undefined },
+  ): AsyncIterableIterator<ManyResult<Bytes>>;
+  /** The same with each plaintext as text. `ERR_NOT_TEXT` for an item that is not UTF-8 */
+  openMany(
+    items: Items<ItemToOpen>,
+    options: ManyOptions & { readonly text: true },
+  ): AsyncIterableIterator<ManyResult<string>>;
+  /** Re-wraps many as {@link rewrap} does one, as {@link openMany} opens. Text in, text out; bytes in, bytes out. */
+  rewrapMany(envelopes: Items<string>, options?: ManyOptions): AsyncIterableIterator<ManyResult<string>>;
+  rewrapMany(envelopes: Items<Uint8Array>, options?: ManyOptions): AsyncIterableIterator<ManyResult<Bytes>>;
+  rewrapMany(
+    envelopes: Items<Envelope>,
+    options?: ManyOptions,
+  ): AsyncIterableIterator<ManyResult<string | Bytes>>;
+
+  /**
+   * Seals a stream of any length, in memory of a few chunks: `readable.pipeThrough(keyfold.sealStream(context))`, or between
+   * two others in Node's `pipeline`. One-shot and stream write the same format, so that either opens what the other sealed.
+   * The text form is not streamed. Arguments are checked at once; a key is asked for with the first write.
+   *
+   * The writable side takes Uint8Arrays of any length, to be left alone until the write is done; anything else ends the
+   * stream with `ERR_INVALID_ARGUMENT`. The readable side gives pieces of 65,600 bytes and a header at most, the reader's
+   * own, made when they are asked for: a write is done once all its pieces were taken. Only the whole opens.
+   *
+   * @throws as {@link seal}: at once for what can be known at once, later as the error of both sides
+   */
+  sealStream(context: EncryptionContext, options?: OperationOptions): TransformStream<Uint8Array, Bytes>;
+  /**
+   * Opens an envelope of any length, as bytes, in memory of a few chunks. No byte comes out before the tag of its chunk was
+   * verified, in pieces of 65,536 bytes at most, the reader's own. All of it is provisional until the stream ends: one that
+   * was altered, extended or cut gives an error where that shows, behind the pieces before it, and never an end.
+   *
+   * @throws as {@link open}: at once for what can be known at once, later as the error of both sides. Where a message is
+   * both cut and altered, the altered chunk is what it says
+   */
+  openStream(context: EncryptionContext, options?: OperationOptions): TransformStream<Uint8Array, Bytes>;
+  /**
+   * Opens a part of a stored envelope, as bytes, and reads no more of it than its header and the chunks of that part: all of
+   * the part, or an error and none of it. What lies outside of the chunks that it read is not verified. A range that touches
+   * the end, or is counted from it, opens the last chunk, and thereby verifies how long the plaintext is.
+   *
+   * @param source not changed, and not closed
+   * @param range `{ start, end? }`, `end` exclusive and cut at the plaintext's end, or `{ last: n }`; in bytes of plaintext
+   * @returns the caller's own; shorter than asked for, or empty, only where the plaintext ends
+   * @throws as {@link open}; `ERR_INVALID_ARGUMENT` where the plaintext ends before `start`; `ERR_IO` where the source fails
+   * or gives another number of bytes than it was asked for
+   */
+  openRange(
+    source: ByteSource,
+    context: EncryptionContext,
+    range: ByteRange,
+    options?: OperationOptions,
+  ): Promise<Bytes>;
+  /**
+   * How many bytes of plaintext a stored envelope holds, verified by its last chunk. Reads the header and that chunk.
+   *
+   * @throws as {@link openRange}
+   */
+  plaintextLength(
+    source: ByteSource,
+    context: EncryptionContext,
+    options?: OperationOptions,
+  ): Promise<number>;
+
+  /**
+   * Seals fields of a record: each becomes an envelope of its own, as text "kf1.…", bound to its place in the record. They
+   * share one data key, so that ten fields cost one wrap of it; each envelope carries the header's bytes.
+   *
+   * A field is a path: `"email"`, `"address.street"`, `"tokens[]"` for each element of an array, `"people[].name"`. It ends
+   * in `?` where it may be missing; without, a field that is not there, or undefined, is `ERR_FIELD`. Before any of
+   * `\ . [ ] ?` in a key stands a backslash. No field may be in another.
+   *
+   * A value is text, a number (NaN, infinities and -0 too), a bigint, a boolean, null, a Date, bytes, or JSON: an array or a
+   * plain object, sealed whole, that holds nothing which JSON would lose. It comes back as it was; a Buffer as a Uint8Array.
+   *
+   * @param record not changed and not kept. Objects on the way to a field are copied with their own enumerable properties
+   * and their prototype
+   * @param context what the record is bound to, its id for example; each field's place is added to it
+   * @returns the copy; all that is not on the way to a field is shared with the record
+   * @throws `ERR_FIELD`, naming the path, for a value of another kind; and as {@link seal}
+   */
+  sealFields<T extends object, const F extends string>(
+    record: T,
+    fields: readonly F[],
+    context: EncryptionContext,
+    options?: SealFieldsOptions,
+  ): Promise<SealedFields<T, F>>;
+  /** As {@link sealFields} with keys in memory, after {@link ready}. @throws `ERR_NOT_READY` where one is not */
+  sealFieldsSync<T extends object, const F extends string>(
+    record: T,
+    fields: readonly F[],
+    context: EncryptionContext,
+    options?: Pick<SealFieldsOptions, "skipSealed">,
+  ): SealedFields<T, F>;
+  /**
+   * Opens the fields that {@link sealFields} sealed, all of them or none: those of one record, or of a part of it. A field
+   * that was moved from another place or record is `ERR_CONTEXT_MISMATCH`.
+   *
+   * @param record not changed and not kept
+   * @returns a copy with the values in their places, the caller's own; all that is not on the way to a field is shared
+   * @throws as {@link open}, with the field's path in the message and the error itself as cause; `ERR_FIELD` for what is no
+   * text, and for a field that is not there
+   */
+  openFields<T extends object, const F extends string>(
+    record: T,
+    fields: readonly F[],
+    context: EncryptionContext,
+    options?: OperationOptions,
+  ): Promise<OpenedFields<T, F>>;
+  /** The same of what came from a store, where the caller says what type it is. Nobody checks that. */
+  openFields<T extends object>(
+    record: object,
+    fields: readonly string[],
+    context: EncryptionContext,
+    options?: OperationOptions,
+  ): Promise<T>;
+  /** As {@link openFields} with keys in memory, after {@link ready}. @throws `ERR_NOT_READY` where one is not */
+  openFieldsSync<T extends object, const F extends string>(
+    record: T,
+    fields: readonly F[],
+    context: EncryptionContext,
+  ): OpenedFields<T, F>;
+  openFieldsSync<T extends object>(record: object, fields: readonly string[], context: EncryptionContext): T;
 
   stats(): Stats;
   /** Forgets the keys, and ends what is under way with `ERR_CLOSED`. Closes no provider. Twice is fine. */
@@ -229,7 +396,11 @@ class ScopedKeyfold implements Keyfold {
     );
   }
 
-  async open(envelope: Envelope, context: EncryptionContext, options?: OperationOptions): Promise<Bytes> {
+  async open(
+    envelope: Envelope | DetachedEnvelope,
+    context: EncryptionContext,
+    options?: OperationOptions,
+  ): Promise<Bytes> {
     const input = this.#toOpen(envelope, context);
     return this.#openNow(input, options) ?? this.#openLater(input, options);
   }
@@ -304,10 +475,9 @@ class ScopedKeyfold implements Keyfold {
 
   needsRewrap(envelope: Envelope): boolean {
     this.#operations.requireOpen();
-    const present = decodeHeader(bytesOf(envelope)).wraps.map(({ masterKey }) => masterKey);
-    const wanted = this.#keys.sealingWraps?.map(({ masterKey }) => masterKey);
-    if (wanted === undefined) throw notReady("The KDK that seals is not in memory.", this.#keys.sealerLoss);
-    return present.length !== wanted.length || !wanted.every((masterKey) => present.includes(masterKey));
+    const outdated = this.#keys.isOutdated(decodeHeader(bytesOf(envelope)));
+    if (outdated === undefined) throw notReady("The KDK that seals is not in memory.", this.#keys.sealerLoss);
+    return outdated;
   }
 
   rewrap(envelope: string, options?: OperationOptions): Promise<string>;
@@ -332,6 +502,135 @@ class ScopedKeyfold implements Keyfold {
     } finally {
       dek.fill(0);
     }
+  }
+
+  sealMany(
+    items: Items<ItemToSeal>,
+    options?: ManyOptions & { readonly text?: false | undefined },
+  ): AsyncIterableIterator<ManyResult<Bytes>>;
+  sealMany(
+    items: Items<ItemToSeal>,
+    options: ManyOptions & { readonly text: true },
+  ): AsyncIterableIterator<ManyResult<string>>;
+  sealMany(
+    items: Items<ItemToSeal>,
+    options?: ManyOptions & AsText,
+  ): AsyncIterableIterator<ManyResult<Bytes | string>> {
+    return sealMany(this, this.#operations, items, options);
+  }
+
+  openMany(
+    items: Items<ItemToOpen>,
+    options?: ManyOptions & { readonly text?: false | undefined },
+  ): AsyncIterableIterator<ManyResult<Bytes>>;
+  openMany(
+    items: Items<ItemToOpen>,
+    options: ManyOptions & { readonly text: true },
+  ): AsyncIterableIterator<ManyResult<string>>;
+  openMany(
+    items: Items<ItemToOpen>,
+    options?: ManyOptions & AsText,
+  ): AsyncIterableIterator<ManyResult<Bytes | string>> {
+    return openMany(this, this.#operations, items, options);
+  }
+
+  rewrapMany(envelopes: Items<string>, options?: ManyOptions): AsyncIterableIterator<ManyResult<string>>;
+  rewrapMany(envelopes: Items<Uint8Array>, options?: ManyOptions): AsyncIterableIterator<ManyResult<Bytes>>;
+  rewrapMany(
+    envelopes: Items<Envelope>,
+    options?: ManyOptions,
+  ): AsyncIterableIterator<ManyResult<string | Bytes>>;
+  rewrapMany(
+    envelopes: Items<Envelope>,
+    options?: ManyOptions,
+  ): AsyncIterableIterator<ManyResult<string | Bytes>> {
+    return rewrapMany(this, this.#operations, envelopes, options);
+  }
+
+  sealStream(context: EncryptionContext, options?: OperationOptions): TransformStream<Uint8Array, Bytes> {
+    return sealStream(this.#operations, context, options);
+  }
+
+  openStream(context: EncryptionContext, options?: OperationOptions): TransformStream<Uint8Array, Bytes> {
+    return openStream(this.#operations, context, options);
+  }
+
+  async openRange(
+    source: ByteSource,
+    context: EncryptionContext,
+    range: ByteRange,
+    options?: OperationOptions,
+  ): Promise<Bytes> {
+    return openRange(this.#operations, source, context, range, options);
+  }
+
+  async plaintextLength(
+    source: ByteSource,
+    context: EncryptionContext,
+    options?: OperationOptions,
+  ): Promise<number> {
+    return plaintextLength(this.#operations, source, context, options);
+  }
+
+  sealFields<T extends object, const F extends string>(
+    record: T,
+    fields: readonly F[],
+    context: EncryptionContext,
+    options?: SealFieldsOptions,
+  ): Promise<SealedFields<T, F>>;
+  sealFields(
+    record: object,
+    fields: readonly string[],
+    context: EncryptionContext,
+    options?: SealFieldsOptions,
+  ): Promise<object> {
+    return sealFields(this.#operations, record, fields, context, options);
+  }
+
+  sealFieldsSync<T extends object, const F extends string>(
+    record: T,
+    fields: readonly F[],
+    context: EncryptionContext,
+    options?: Pick<SealFieldsOptions, "skipSealed">,
+  ): SealedFields<T, F>;
+  sealFieldsSync(
+    record: object,
+    fields: readonly string[],
+    context: EncryptionContext,
+    options?: Pick<SealFieldsOptions, "skipSealed">,
+  ): object {
+    return sealFieldsNow(this.#operations, record, fields, context, options);
+  }
+
+  openFields<T extends object, const F extends string>(
+    record: T,
+    fields: readonly F[],
+    context: EncryptionContext,
+    options?: OperationOptions,
+  ): Promise<OpenedFields<T, F>>;
+  openFields<T extends object>(
+    record: object,
+    fields: readonly string[],
+    context: EncryptionContext,
+    options?: OperationOptions,
+  ): Promise<T>;
+  openFields(
+    record: object,
+    fields: readonly string[],
+    context: EncryptionContext,
+    options?: OperationOptions,
+  ): Promise<object> {
+    return openFields(this.#operations, record, fields, context, options);
+  }
+
+  openFieldsSync<T extends object, const F extends string>(
+    record: T,
+    fields: readonly F[],
+    context: EncryptionContext,
+  ): OpenedFields<T, F>;
+  openFieldsSync<T extends object>(record: object, fields: readonly string[], context: EncryptionContext): T;
+  openFieldsSync(record: object, fields: readonly string[], context: EncryptionContext): object {
+    return openFieldsNow(this.#operations, record, fields, context);
   }
 
   stats(): Stats {
@@ -368,22 +667,29 @@ class ScopedKeyfold implements Keyfold {
     options?: OperationOptions,
   ): T | undefined {
     requireNotAborted(options);
+    const started = seals.start();
     const key = this.#keys.sealingKey(this.#operations.scope);
     if (key === undefined) return undefined;
     const envelope = seal(key, context, plaintext);
     if (isOwn) plaintext.fill(0);
     this.#shared.counts.seals++;
+    seals.report(() => ({ ms: since(started), bytes: plaintext.length, hit: true }));
     return envelope;
   }
 
   /** Waits for a KDK, with a copy of the plaintext: the caller may wipe its own meanwhile. */
   async #sealLater<T>(input: ToSeal, seal: Seal<T>, options?: OperationOptions): Promise<T> {
     const plaintext = input.isOwn ? input.plaintext : copyOf(input.plaintext);
+    const started = seals.start();
     try {
       const key = await settle(this.#keys.obtainSealingKey(this.#operations.scope, asker(options)), options);
       const envelope = seal(key, input.context, plaintext);
       this.#shared.counts.seals++;
+      seals.report(() => ({ ms: since(started), bytes: plaintext.length, hit: false }));
       return envelope;
+    } catch (error) {
+      seals.report(() => ({ ms: since(started), bytes: 0, hit: false, ...codeOf(error) }));
+      throw error;
     } finally {
       plaintext.fill(0);
     }
@@ -397,21 +703,33 @@ class ScopedKeyfold implements Keyfold {
 
   #openNow(input: ToOpen, options?: OperationOptions): Bytes | undefined {
     requireNotAborted(options);
-    const dek = this.#keys.openDek(input.header, this.#operations.scope);
-    return dek === undefined ? undefined : this.#openWith(dek, input);
+    const started = opens.start();
+    try {
+      const dek = this.#keys.openDek(input.header, this.#operations.scope);
+      return dek === undefined ? undefined : this.#openWith(dek, input, started, true);
+    } catch (error) {
+      opens.report(() => ({ ms: since(started), bytes: 0, hit: true, ...codeOf(error) }));
+      throw error;
+    }
   }
 
   async #openLater(input: ToOpen, options?: OperationOptions): Promise<Bytes> {
-    return this.#openWith(
-      await settle(this.#keys.obtainDek(input.header, this.#operations.scope, asker(options)), options),
-      input,
-    );
+    const started = opens.start();
+    try {
+      const { scope } = this.#operations;
+      const dek = await settle(this.#keys.obtainDek(input.header, scope, asker(options)), options);
+      return this.#openWith(dek, input, started, false);
+    } catch (error) {
+      opens.report(() => ({ ms: since(started), bytes: 0, hit: false, ...codeOf(error) }));
+      throw error;
+    }
   }
 
-  #openWith(dek: Uint8Array, { message, context }: ToOpen): Bytes {
+  #openWith(dek: Uint8Array, { message, context }: ToOpen, started: number, hit: boolean): Bytes {
     try {
       const plaintext = openMessage(dek, context, message);
       this.#shared.counts.opens++;
+      opens.report(() => ({ ms: since(started), bytes: plaintext.length, hit }));
       return plaintext;
     } finally {
       dek.fill(0);

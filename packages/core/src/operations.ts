@@ -5,6 +5,7 @@
 
 import { isUint8Array } from "node:util/types";
 import type { Bytes } from "./bytes.ts";
+import { asker, type OperationOptions, settle } from "./callers.ts";
 import { plaintextBytes } from "./cobblestone.ts";
 import { type EncryptionContext, encodeApplicationContext } from "./context.ts";
 import { decodeHeader, decodeText, type EnvelopeHeader } from "./envelope.ts";
@@ -12,7 +13,6 @@ import { KeyfoldError, requireArgument } from "./errors.ts";
 import type { KeyCache, Scope } from "./key-cache.ts";
 import { encodeName } from "./key-hierarchy.ts";
 import type { Settings } from "./options.ts";
-import type { Asker } from "./provider-calls.ts";
 import type { SealingKey } from "./sealing.ts";
 
 /** A sealed secret: its bytes, or its text form "kf1.…". */
@@ -24,11 +24,6 @@ export interface DetachedEnvelope {
   readonly header: Uint8Array;
   /** The message, which no rotation changes. */
   readonly message: Uint8Array;
-}
-
-export interface OperationOptions {
-  /** Ends the operation for this caller with `ERR_ABORTED`; others who wait for the same key are not disturbed. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a keyfold has in common with those that `scoped` made of it. */
@@ -67,7 +62,8 @@ export class Operations {
 
   requireMasterKeys(): void {
     this.requireOpen();
-    if (this.shared.settings.wrapWith.length > 0) return;
+    const { keyring, wrapWith } = this.shared.settings;
+    if (keyring !== undefined || wrapWith.length > 0) return;
     throw new KeyfoldError(
       "ERR_NOT_CONFIGURED",
       "This keyfold was made without masterKeys, so it seals nothing.",
@@ -140,31 +136,4 @@ export function bytesOf(envelope: Envelope): Uint8Array {
     'An envelope is a Uint8Array, or a string that begins with "kf1.".',
   );
   return envelope;
-}
-
-/** Who asks for a key in the foreground. */
-export function asker(options?: OperationOptions): Asker {
-  return { signals: options?.signal === undefined ? [] : [options.signal] };
-}
-
-/** `ERR_ABORTED` if the signal of the options is; `ERR_INVALID_ARGUMENT` if it is no signal. */
-export function requireNotAborted(options?: OperationOptions): void {
-  const signal = options?.signal;
-  if (signal === undefined) return;
-  requireArgument(signal instanceof AbortSignal, "options.signal must be an AbortSignal.");
-  if (signal.aborted) throw aborted(signal);
-}
-
-/** What the operation gives; where the caller's own signal ended it, `ERR_ABORTED` with the signal's reason as cause. */
-export async function settle<T>(operation: Promise<T>, options?: OperationOptions): Promise<T> {
-  try {
-    return await operation;
-  } catch (error) {
-    if (options?.signal?.aborted && error === options.signal.reason) throw aborted(options.signal);
-    throw error;
-  }
-}
-
-function aborted(signal: AbortSignal): KeyfoldError {
-  return new KeyfoldError("ERR_ABORTED", undefined, { cause: signal.reason });
 }

@@ -2,18 +2,17 @@
 
 import type { BudgetLimits } from "./budget.ts";
 import type { Bytes } from "./bytes.ts";
-import { type Clock, systemClock } from "./clock.ts";
+import type { Clock } from "./clock.ts";
 import { type EncryptionContext, kmsContext } from "./context.ts";
 import { MAX_WRAPS } from "./envelope.ts";
 import { KeyfoldError, requireArgument } from "./errors.ts";
 import { encodeName } from "./key-hierarchy.ts";
+import { Keyring } from "./keyring.ts";
+import type { KeyringKeys } from "./keyring-keys.ts";
 import type { MasterKeyProvider } from "./master-key.ts";
-
-const SECOND = 1_000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
-/** What `setTimeout` can wait for: 24.8 days. */
-const LONGEST_TIMER = 2 ** 31 - 1;
+import { duration, HOUR, providerList, type Times, times } from "./option-checks.ts";
+import type { UnwrapSettings } from "./unwrapping.ts";
+import type { WrapSettings } from "./wrapping.ts";
 
 /** Times are in milliseconds. `masterKeys` or `openWith` must be given. */
 export interface KeyfoldOptions {
@@ -23,6 +22,13 @@ export interface KeyfoldOptions {
   readonly masterKeys?: MasterKeyProvider | readonly MasterKeyProvider[] | undefined;
   /** More that unwrap and never wrap: the old cloud, the old alias target. Asked after `masterKeys`. */
   readonly openWith?: MasterKeyProvider | readonly MasterKeyProvider[] | undefined;
+  /**
+   * An opened keyring of the same project: it seals with the active KDK and opens with any. `masterKeys` are then needed only
+   * for embedded wraps.
+   */
+  readonly keyring?: Keyring | undefined;
+  /** With a keyring, what becomes of the wraps that an envelope carries. Default "ignore". */
+  readonly embedded?: "ignore" | "accept" | undefined;
   /** A finer division of the project, a tenant for example, with a KEK of its own: 0 to 255 bytes. Default "". */
   readonly scope?: string | undefined;
   /** Bound to every wrap, and visible to the KMS and in its logs: at most 2,048 bytes encoded. Default {}. */
@@ -56,34 +62,26 @@ export interface KeyfoldOptions {
 }
 
 /** The options, validated and complete. */
-export interface Settings {
+export interface Settings extends Times, WrapSettings, UnwrapSettings {
   /** `lp(project)`. */
   readonly project: Bytes;
   readonly scope: string;
-  readonly wrapWith: readonly MasterKeyProvider[];
-  /** In the order in which they are asked. */
-  readonly unwrapWith: readonly MasterKeyProvider[];
-  /** The present KMS context, then the older ones. */
-  readonly kmsContexts: readonly [EncryptionContext, ...EncryptionContext[]];
+  readonly keyring: KeyringKeys | undefined;
+  /** Whether a KDK that is not in the keyring may come from an envelope. */
+  readonly acceptEmbedded: boolean;
   readonly requireContext: readonly string[];
-  /** How many of `wrapWith` must succeed. */
-  readonly wrapsNeeded: number;
-  readonly acceptUnauthenticatedWraps: boolean;
   readonly sealOnly: boolean;
-  readonly unwrapBudget: BudgetLimits;
   readonly kdkLifetime: number;
   readonly kekLifetime: number;
-  readonly refreshAfter: number;
-  readonly expireAfter: number;
   readonly maxKeys: number;
-  readonly deadline: number;
-  readonly clock: Clock;
 }
 
 const known: Readonly<Record<keyof KeyfoldOptions, true>> = {
   project: true,
   masterKeys: true,
   openWith: true,
+  keyring: true,
+  embedded: true,
   scope: true,
   kmsContext: true,
   openKmsContexts: true,
@@ -110,11 +108,12 @@ export function resolveOptions(options: KeyfoldOptions): Settings {
   for (const name of Object.keys(options)) {
     requireArgument(Object.hasOwn(known, name), `There is no option "${name}".`);
   }
-  const wrapWith = providers("masterKeys", options.masterKeys);
-  const openWith = providers("openWith", options.openWith);
+  const wrapWith = providerList("masterKeys", options.masterKeys);
+  const openWith = providerList("openWith", options.openWith);
+  const keyring = keyringOf(options);
   requireArgument(
-    wrapWith.length + openWith.length > 0,
-    "Give at least one master key, as masterKeys or openWith.",
+    keyring !== undefined || wrapWith.length + openWith.length > 0,
+    "Give at least one master key, as masterKeys or openWith, or a keyring.",
   );
   requireArgument(
     wrapWith.length <= MAX_WRAPS,
@@ -123,6 +122,8 @@ export function resolveOptions(options: KeyfoldOptions): Settings {
   return {
     project: encodeName("project", options.project),
     scope: scopeName(options.scope ?? ""),
+    keyring,
+    acceptEmbedded: acceptEmbedded(options),
     wrapWith,
     unwrapWith: [...wrapWith, ...openWith.filter((provider) => !wrapWith.includes(provider))],
     kmsContexts: [
@@ -138,35 +139,35 @@ export function resolveOptions(options: KeyfoldOptions): Settings {
     unwrapBudget: budget(options.unwrapBudget),
     kdkLifetime: duration("kdkLifetime", options.kdkLifetime, 24 * HOUR),
     kekLifetime: duration("kekLifetime", options.kekLifetime, HOUR, HOUR),
-    refreshAfter: duration("refreshAfter", options.refreshAfter, 15 * MINUTE),
-    expireAfter: duration("expireAfter", options.expireAfter, 24 * HOUR),
     maxKeys: count("maxKeys", options.maxKeys ?? 1_000),
-    deadline: duration("deadline", options.deadline, 5 * SECOND, LONGEST_TIMER),
-    clock: clock(options.clock),
+    ...times(options),
   };
+}
+
+function keyringOf({ keyring, project }: KeyfoldOptions): KeyringKeys | undefined {
+  if (keyring === undefined) return undefined;
+  const keys = Keyring.keysOf(keyring);
+  requireArgument(keys !== undefined, 'keyring must come from openKeyring (was an "await" forgotten?).');
+  requireArgument(
+    keys.settings.project === project,
+    `The keyring is of the project "${keys.settings.project}", and this keyfold of another one.`,
+  );
+  return keys;
+}
+
+function acceptEmbedded({ embedded, keyring }: KeyfoldOptions): boolean {
+  requireArgument(
+    embedded === undefined || embedded === "ignore" || embedded === "accept",
+    'embedded must be "ignore" or "accept".',
+  );
+  requireArgument(embedded === undefined || keyring !== undefined, "embedded goes with a keyring.");
+  return embedded === "accept";
 }
 
 /** @throws `ERR_INVALID_ARGUMENT` for what cannot be a scope */
 export function scopeName(scope: string): string {
   encodeName("scope", scope);
   return scope;
-}
-
-function providers(
-  name: string,
-  given: MasterKeyProvider | readonly MasterKeyProvider[] | undefined,
-): readonly MasterKeyProvider[] {
-  const all = given === undefined ? [] : Array.isArray(given) ? [...given] : [given];
-  for (const provider of all) {
-    requireArgument(
-      ["wrapKey", "unwrapKey", "recognizes"].every(
-        (method) => typeof Reflect.get(Object(provider), method) === "function",
-      ),
-      `${name} holds something that is no master key provider (was an "await" forgotten?).`,
-    );
-  }
-  requireArgument(new Set(all).size === all.length, `${name} holds one master key twice.`);
-  return all;
 }
 
 function kdkContext(option: string, project: string, own: EncryptionContext): EncryptionContext {
@@ -220,14 +221,6 @@ function budget(given: KeyfoldOptions["unwrapBudget"]): BudgetLimits {
   return { burst, perSecond };
 }
 
-function clock(given: Clock | undefined): Clock {
-  const chosen = given ?? systemClock;
-  for (const method of ["now", "monotonic", "setTimeout", "clearTimeout"] as const) {
-    requireArgument(typeof chosen[method] === "function", `The clock lacks ${method}().`);
-  }
-  return chosen;
-}
-
 function list<T>(name: string, given: readonly T[] | undefined): readonly T[] {
   requireArgument(given === undefined || Array.isArray(given), `${name} must be an array.`);
   return [...(given ?? [])];
@@ -241,18 +234,4 @@ function flag(name: string, given: boolean | undefined): boolean {
 function count(name: string, given: number): number {
   requireArgument(Number.isSafeInteger(given) && given >= 1, `${name} must be a whole number of 1 or more.`);
   return given;
-}
-
-function duration(
-  name: string,
-  given: number | undefined,
-  standard: number,
-  most: number = Number.MAX_SAFE_INTEGER,
-): number {
-  const ms = given ?? standard;
-  requireArgument(
-    typeof ms === "number" && ms > 0 && ms <= most,
-    `${name} must be a number of milliseconds above 0${most < Number.MAX_SAFE_INTEGER ? ` and at most ${most}` : ""}.`,
-  );
-  return ms;
 }

@@ -3,7 +3,8 @@
 import { type Clock, promptly, withDeadline } from "./clock.ts";
 import { KeyfoldError } from "./errors.ts";
 import type { MasterKeyProvider } from "./master-key.ts";
-import { Backoff, retrying } from "./retries.ts";
+import { asKeyfoldError, Backoff, retrying } from "./retries.ts";
+import { digestOf, type Reports, type RequestMessage, since, unwraps, wraps } from "./telemetry.ts";
 
 /** Who asks, and what that allows. */
 export interface Asker {
@@ -13,6 +14,8 @@ export interface Asker {
   readonly background?: boolean;
   /** Whether to wait where the unwrap budget is used up, instead of `ERR_BUDGET`. */
   readonly waitsForBudget?: boolean;
+  /** Milliseconds for all its calls, instead of the usual. */
+  readonly deadline?: number;
 }
 
 /** Requests that went out to providers, retries included. */
@@ -39,7 +42,7 @@ export class ProviderCalls {
    */
   async within<T>(
     providers: readonly MasterKeyProvider[],
-    { signals, background = false }: Asker,
+    { signals, background = false, deadline = this.#deadline }: Asker,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const toLoad = providers.filter((provider) => provider.load !== undefined);
@@ -47,7 +50,7 @@ export class ProviderCalls {
       const loads = Promise.allSettled(toLoad.map((provider) => this.#load(provider)));
       await promptly(loads, AbortSignal.any([...signals]));
     }
-    return withDeadline(this.clock, { signals, background, deadline: this.#deadline }, work);
+    return withDeadline(this.clock, { signals, background, deadline }, work);
   }
 
   /** One call, repeated while the service does not answer, until the signal aborts. */
@@ -58,9 +61,10 @@ export class ProviderCalls {
     request: () => Promise<T>,
   ): Promise<T> {
     await this.#load(provider);
+    const reports = operation === "wrap" ? wraps : unwraps;
     return retrying(this.clock, this.#backoff(provider), signal, () => {
       this.counts[operation]++;
-      return request();
+      return observed(reports, provider, signal, request);
     });
   }
 
@@ -86,6 +90,26 @@ export class ProviderCalls {
     this.#loads.set(provider, load);
     load.catch(() => this.#loads.delete(provider));
     return load;
+  }
+}
+
+/** The request, and a message about it where somebody listens. */
+async function observed<T>(
+  reports: Reports<RequestMessage>,
+  { name }: MasterKeyProvider,
+  signal: AbortSignal,
+  request: () => Promise<T>,
+): Promise<T> {
+  const started = reports.start();
+  if (Number.isNaN(started)) return request();
+  try {
+    const answer = await promptly(request(), signal);
+    reports.report(() => ({ ms: since(started), masterKey: digestOf(name) }));
+    return answer;
+  } catch (error) {
+    const code = asKeyfoldError(error).code;
+    reports.report(() => ({ ms: since(started), masterKey: digestOf(name), code }));
+    throw error;
   }
 }
 

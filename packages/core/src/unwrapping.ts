@@ -1,16 +1,19 @@
-/** A key that an envelope carries, by whichever configured master key can unwrap it. "What an opener accepts" in envelope-v1. */
+/**
+ * A wrapped key, of an envelope or of a keyring, by whichever configured master key can unwrap it. "What an opener accepts"
+ * in envelope-v1.
+ */
 
 import { createHash } from "node:crypto";
 import { isUint8Array } from "node:util/types";
-import { Budget } from "./budget.ts";
+import { Budget, type BudgetLimits } from "./budget.ts";
 import { copyOf, equalBytes, lengthPrefixed } from "./bytes.ts";
+import type { Clock } from "./clock.ts";
 import { type EncryptionContext, encodeContext } from "./context.ts";
 import { KeyfoldError, type UnwrapAttempt } from "./errors.ts";
 import { Flights } from "./flights.ts";
 import { firstOf } from "./hedge.ts";
-import { importKdk, type Kdk, KEY_BYTES } from "./key-hierarchy.ts";
+import { KEY_BYTES } from "./key-hierarchy.ts";
 import type { MasterKeyProvider, WrappedKey } from "./master-key.ts";
-import type { Settings } from "./options.ts";
 import { type Asker, isDeadline, type ProviderCalls } from "./provider-calls.ts";
 import { asKeyfoldError } from "./retries.ts";
 
@@ -23,10 +26,35 @@ const MOST_SEEN = 10_000;
 /** How much of a URI that anybody may have written is repeated in a message. */
 const SHOWN_CHARACTERS = 200;
 
-/** A KDK, and the one wrap that gave it. */
-export interface UnwrappedKdk {
-  readonly kdk: Kdk;
+/** A key that knows the id which its bytes give. */
+export interface Identified {
+  /** 16 bytes. */
+  readonly id: Uint8Array;
+}
+
+/** A key, and the one wrap that gave it. */
+export interface Unwrapped<K> {
+  readonly key: K;
   readonly wrap: WrappedKey;
+}
+
+/** What unwrapping is bound to: a part of the settings of a keyfold, and of a keyring. */
+export interface UnwrapSettings {
+  /** In the order in which they are asked. */
+  readonly unwrapWith: readonly MasterKeyProvider[];
+  /** The present KMS context, then the older ones. */
+  readonly kmsContexts: readonly [EncryptionContext, ...EncryptionContext[]];
+  readonly acceptUnauthenticatedWraps: boolean;
+  readonly unwrapBudget: BudgetLimits;
+  readonly clock: Clock;
+}
+
+/** What becomes of the 32 bytes that a master key unwraps. */
+export interface Import<K> {
+  /** @param bytes 32 bytes, wiped when this has returned */
+  key(bytes: Uint8Array): K;
+  /** What to fail with where the id is not the one that was wanted. */
+  mismatch(): KeyfoldError;
 }
 
 /** A master key, with the wraps of an envelope that it will be asked to unwrap. */
@@ -37,38 +65,40 @@ interface Candidate {
 
 /** What all the tries of one operation have in common. */
 interface Search {
-  readonly kdkId: Uint8Array;
+  readonly id: Uint8Array;
   readonly attempts: UnwrapAttempt[];
-  /** Stands for the KDK and the wraps to be tried, so that repeating what once worked is free. */
+  /** Stands for the key and the wraps to be tried, so that repeating what once worked is free. */
   readonly digest: string;
   /** Whether its calls are covered by the unwrap budget: one token is for all of them. */
   paid: boolean;
 }
 
-export class Unwrapping {
-  readonly #settings: Settings;
+export class Unwrapping<K extends Identified> {
+  readonly #settings: UnwrapSettings;
   readonly #calls: ProviderCalls;
-  readonly #flights = new Flights<Kdk>();
+  readonly #import: Import<K>;
+  readonly #flights = new Flights<K>();
   readonly #budget: Budget;
   readonly #seen = new Set<string>();
 
-  constructor(settings: Settings, calls: ProviderCalls) {
+  constructor(settings: UnwrapSettings, calls: ProviderCalls, imported: Import<K>) {
     this.#settings = settings;
     this.#calls = calls;
+    this.#import = imported;
     this.#budget = new Budget(settings.clock, settings.unwrapBudget);
   }
 
   /**
-   * Unwraps the KDK of this id. Asks the configured master keys in their order, each for at most three wraps.
+   * Unwraps the key of this id. Asks the configured master keys in their order, each for at most three wraps.
    *
-   * @param kdkId 16 bytes
-   * @param wraps in the envelope's order; copied before anything is awaited
+   * @param id 16 bytes
+   * @param wraps in their order; copied before anything is awaited
    * @throws `ERR_NO_USABLE_WRAP`, `ERR_UNAUTHENTICATED_WRAP`, `ERR_BUDGET`, `ERR_ABORTED`; the code of the one wrap that
    * was tried, or `ERR_UNWRAP_FAILED` for several, with `attempts`
    */
-  async unwrap(kdkId: Uint8Array, wraps: readonly WrappedKey[], asker: Asker): Promise<UnwrappedKdk> {
+  async unwrap(id: Uint8Array, wraps: readonly WrappedKey[], asker: Asker): Promise<Unwrapped<K>> {
     const candidates = this.#candidates(wraps);
-    const search = this.#search(kdkId, candidates, asker);
+    const search = this.#search(id, candidates, asker);
     if (asker.waitsForBudget === true) await this.#waitForBudget(search, asker);
     const providers = candidates.map(({ provider }) => provider);
     const unwrapped = await this.#calls.within(providers, asker, async (signal) => {
@@ -84,14 +114,14 @@ export class Unwrapping {
     return unwrapped;
   }
 
-  #search(kdkId: Uint8Array, candidates: readonly Candidate[], { background }: Asker): Search {
-    const digest = createHash("sha256").update(kdkId);
+  #search(id: Uint8Array, candidates: readonly Candidate[], { background }: Asker): Search {
+    const digest = createHash("sha256").update(id);
     for (const { provider, wraps } of candidates) {
       for (const wrap of wraps) digest.update(this.#digest(provider, wrap));
     }
     const name = digest.digest("base64url");
     return {
-      kdkId: copyOf(kdkId),
+      id: copyOf(id),
       attempts: [],
       digest: name,
       paid: background === true || this.#seen.has(name),
@@ -128,10 +158,10 @@ export class Unwrapping {
     { provider, wraps }: Candidate,
     search: Search,
     signal: AbortSignal,
-  ): Promise<UnwrappedKdk | undefined> {
+  ): Promise<Unwrapped<K> | undefined> {
     for (const wrap of wraps) {
       try {
-        return { kdk: await this.#unwrapAs(search, provider, wrap, signal), wrap };
+        return { key: await this.#unwrapAs(search, provider, wrap, signal), wrap };
       } catch (thrown) {
         const error = asKeyfoldError(this.#calls.explain(thrown, provider, signal));
         search.attempts.push({ provider: provider.name, masterKey: wrap.masterKey, error });
@@ -147,13 +177,13 @@ export class Unwrapping {
     provider: MasterKeyProvider,
     wrap: WrappedKey,
     signal: AbortSignal,
-  ): Promise<Kdk> {
+  ): Promise<K> {
     let rejected: unknown;
     for (const context of this.#settings.kmsContexts) {
       try {
-        const kdk = await this.#unwrapUnder(context, provider, wrap, search, signal);
-        if (!equalBytes(kdk.id, search.kdkId)) throw new KeyfoldError("ERR_KEY_MISMATCH");
-        return kdk;
+        const key = await this.#unwrapUnder(context, provider, wrap, search, signal);
+        if (!equalBytes(key.id, search.id)) throw this.#import.mismatch();
+        return key;
       } catch (error) {
         if (asKeyfoldError(error).code !== "ERR_MASTER_KEY_REJECTED") throw error;
         rejected ??= error;
@@ -168,7 +198,7 @@ export class Unwrapping {
     wrap: WrappedKey,
     search: Search,
     signal: AbortSignal,
-  ): Promise<Kdk> {
+  ): Promise<K> {
     const name = this.#digest(provider, wrap, context).toString("base64url");
     return this.#flights.join(name, signal, async (flight) => {
       this.#charge(search);
@@ -189,12 +219,12 @@ export class Unwrapping {
     wrap: WrappedKey,
     context: EncryptionContext,
     signal: AbortSignal,
-  ): Promise<Kdk> {
+  ): Promise<K> {
     const key = await provider.unwrapKey(ownWrap(wrap), { context, signal });
     if (!isUint8Array(key)) throw badReply(provider);
     try {
       if (key.length !== KEY_BYTES) throw badReply(provider);
-      return importKdk(key, this.#settings.project);
+      return this.#import.key(key);
     } finally {
       key.fill(0);
     }

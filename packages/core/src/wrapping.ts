@@ -2,13 +2,25 @@
 
 import { isUint8Array } from "node:util/types";
 import { copyOf } from "./bytes.ts";
-import { idleTimer } from "./clock.ts";
+import { type Clock, idleTimer } from "./clock.ts";
+import type { EncryptionContext } from "./context.ts";
 import { requireWrap } from "./envelope.ts";
 import { KeyfoldError, requireArgument } from "./errors.ts";
 import type { MasterKeyProvider, WrappedKey } from "./master-key.ts";
-import type { Settings } from "./options.ts";
 import type { ProviderCalls } from "./provider-calls.ts";
 import { asKeyfoldError } from "./retries.ts";
+
+/** What wrapping is bound to: a part of the settings of a keyfold, and of a keyring. */
+export interface WrapSettings {
+  /** The master keys that wrap. */
+  readonly wrapWith: readonly MasterKeyProvider[];
+  /** How many of them must succeed. */
+  readonly wrapsNeeded: number;
+  /** The present KMS context, then older ones, which wrap nothing. */
+  readonly kmsContexts: readonly [EncryptionContext, ...EncryptionContext[]];
+  readonly acceptUnauthenticatedWraps: boolean;
+  readonly clock: Clock;
+}
 
 /** How long the others are waited for once enough master keys have wrapped. */
 const PATIENCE_MS = 1_000;
@@ -24,7 +36,7 @@ const PATIENCE_MS = 1_000;
  */
 export async function wrapKey(
   key: Uint8Array,
-  settings: Settings,
+  settings: WrapSettings,
   calls: ProviderCalls,
   outer: AbortSignal,
 ): Promise<readonly WrappedKey[]> {
@@ -58,7 +70,7 @@ export async function wrapKey(
 async function wrapUnder(
   provider: MasterKeyProvider,
   key: Uint8Array,
-  { kmsContexts: [context] }: Settings,
+  { kmsContexts: [context] }: WrapSettings,
   calls: ProviderCalls,
   signal: AbortSignal,
 ): Promise<WrappedKey> {
@@ -97,7 +109,7 @@ function checked(provider: MasterKeyProvider, { masterKey, ciphertext }: Wrapped
   return { masterKey, ciphertext: copyOf(ciphertext) };
 }
 
-function requireAuthenticated(providers: readonly MasterKeyProvider[], settings: Settings): void {
+function requireAuthenticated(providers: readonly MasterKeyProvider[], settings: WrapSettings): void {
   if (settings.acceptUnauthenticatedWraps || providers.some((provider) => provider.authenticatesWraps))
     return;
   throw new KeyfoldError(

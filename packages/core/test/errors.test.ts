@@ -15,6 +15,8 @@ const retryableByCode: Record<KeyfoldErrorCode, boolean> = {
   ERR_CONTEXT_MISMATCH: false,
   ERR_MESSAGE_ALTERED: false,
   ERR_MESSAGE_TRUNCATED: false,
+  ERR_UNKNOWN_KEY: false,
+  ERR_KEY_DESTROYED: false,
   ERR_MASTER_KEY_DENIED: false,
   ERR_MASTER_KEY_NOT_FOUND: false,
   ERR_MASTER_KEY_DISABLED: false,
@@ -33,8 +35,18 @@ const retryableByCode: Record<KeyfoldErrorCode, boolean> = {
   ERR_BUDGET: true,
   ERR_PROVIDER_NOT_INSTALLED: false,
   ERR_UNKNOWN_SCHEME: false,
+  ERR_KEYRING_NOT_FOUND: false,
+  ERR_KEYRING_UNAVAILABLE: true,
+  ERR_KEYRING_INVALID: false,
+  ERR_KEYRING_CONFLICT: true,
+  ERR_KEYRING_ROLLBACK: false,
+  ERR_KEYRING_FULL: false,
+  ERR_KEYRING_READ_ONLY: false,
   ERR_KEY_FILE: false,
+  ERR_FIELD: false,
   ERR_IO: false,
+  ERR_FERNET_INVALID: false,
+  ERR_FERNET_EXPIRED: false,
 };
 const codes = Object.keys(retryableByCode) as KeyfoldErrorCode[];
 

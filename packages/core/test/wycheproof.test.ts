@@ -1,7 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { openMessage, sealMessage } from "../src/cobblestone.ts";
 import type { KeyfoldErrorCode } from "../src/errors.ts";
+import type { ByteRange } from "../src/index.ts";
+import { openRangeWith, plaintextLengthWith } from "../src/ranges.ts";
+import { rejection } from "./support/behaviour.ts";
 import { codeOf } from "./support/refusal.ts";
+import { enveloped, openingStreamWith, resealingStream, through } from "./support/streaming.ts";
 import {
   messageKeys,
   readWycheproof,
@@ -67,5 +71,105 @@ if ("absent" in wycheproof) {
         },
       );
     }
+
+    describe.each([
+      ["in one piece", [10_000_000]],
+      ["in writes that straddle chunks", [16_383, 16_402]],
+      ["byte by byte", [1]],
+    ])("streamed %s", (_name, lengths) => {
+      test.each(valid)(
+        "$tcId is opened: $comment",
+        async ({ key, context, message, length, sha512: digest }) => {
+          const { bytes, failure } = await through(
+            openingStreamWith(key, context),
+            enveloped(message),
+            lengths,
+          );
+          expect([failure, bytes.length, sha512(bytes)]).toEqual([undefined, length, digest]);
+        },
+      );
+
+      test.each(valid)("$tcId is sealed to the same bytes: $comment", async ({ key, context, message }) => {
+        const plaintext = openMessage(key, context, message);
+        const { bytes, failure } = await through(resealingStream(key, message, context), plaintext, lengths);
+        expect([failure, sha512(bytes)]).toEqual([undefined, sha512(message)]);
+      });
+
+      test.each(invalid)("$tcId fails, behind its valid prefix if it has one: $comment", async (one) => {
+        const { key, context, message, flags, length, sha512: digest } = one;
+        const stream = openingStreamWith(key, context);
+        const { bytes, failure } = await through(stream, enveloped(message), lengths);
+        expect(failure?.code).toBe(refusalOfCase(one));
+        const prefix = flags.includes("PartialPlaintext") ? [length, digest] : [0, sha512(new Uint8Array(0))];
+        expect([bytes.length, sha512(bytes)]).toEqual(prefix);
+      });
+    });
+
+    describe("by range", () => {
+      const lengthOf = ({ key, context, message }: WycheproofCase) =>
+        plaintextLengthWith(async () => key.slice(), sourceOf(enveloped(message)), context);
+      const openRange = ({ key, context, message }: WycheproofCase, range: ByteRange) =>
+        openRangeWith(async () => key.slice(), sourceOf(enveloped(message)), context, range);
+      const [withFinal, withoutFinal] = [true, false].map((has) =>
+        invalid.filter(({ flags }) => flags.includes("ValidFinalChunk") === has),
+      ) as [WycheproofCase[], WycheproofCase[]];
+
+      test.each(valid)("$tcId has its length, and opens by parts: $comment", async (one) => {
+        const { key, context, message, length = 0 } = one;
+        const plaintext = openMessage(key, context, message);
+        expect(await lengthOf(one)).toBe(length);
+        const middle = Math.floor(length / 2);
+        const parts = [{ start: 0 }, { start: middle }, { start: middle, end: length - 1 }, { last: 5 }];
+        for (const range of length === 0 ? [{ start: 0 }, { last: 5 }] : parts) {
+          const start = "last" in range ? Math.max(0, length - (range.last ?? 0)) : range.start;
+          const opened = await openRange(one, range as ByteRange);
+          expect(sha512(opened)).toBe(sha512(plaintext.subarray(start, "end" in range ? range.end : length)));
+        }
+      });
+
+      test.each(withFinal)("$tcId has a length, and does not open whole: $comment", async (one) => {
+        expect(await lengthOf(one)).toBe(sizeOf(one));
+        expect((await rejection(openRange(one, { start: 0 }))).code).toBe("ERR_MESSAGE_ALTERED");
+      });
+
+      test.each(withoutFinal)("$tcId has no length, and nothing at its end: $comment", async (one) => {
+        const code = refusalOfCase(one);
+        expect((await rejection(lengthOf(one))).code).toBe(code);
+        expect((await rejection(openRange(one, { last: 1 }))).code).toBe(code);
+        expect((await rejection(openRange(one, { start: 0 }))).code).toBe(code);
+      });
+
+      const partial = invalid.filter(({ flags }) => flags.includes("PartialPlaintext"));
+      test.each(partial)("$tcId opens as far as it is valid, if its size is one: $comment", async (one) => {
+        const { length = 0, sha512: digest } = one;
+        const whole = refusalOfCase(one);
+        if (whole === "ERR_MESSAGE_TRUNCATED") {
+          expect((await rejection(openRange(one, { start: 0, end: 1 }))).code).toBe(whole);
+          return;
+        }
+        const before = await openRange(one, { start: 0, end: length - 1 });
+        const rest = openRange(one, { start: length - 1, end: length });
+        // Where the valid part is all that the size promises, its last byte touches the end, which is not valid.
+        if (length === sizeOf(one)) expect((await rejection(rest)).code).toBe("ERR_MESSAGE_ALTERED");
+        else expect(sha512(Buffer.concat([before, await rest]))).toBe(digest);
+      });
+
+      test("four have a valid final chunk, nine a valid prefix", () => {
+        expect([withFinal.length, partial.length]).toEqual([4, 9]);
+      });
+    });
   });
+}
+
+/** The length of the plaintext that the length of the message promises. */
+function sizeOf({ message }: WycheproofCase): number {
+  const chunks = message.length - 56;
+  return chunks - 16 * Math.ceil(chunks / 16_400);
+}
+
+function sourceOf(bytes: Uint8Array) {
+  return {
+    size: bytes.length,
+    read: async (offset: number, length: number) => bytes.subarray(offset, offset + length),
+  };
 }

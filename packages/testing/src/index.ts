@@ -28,6 +28,12 @@ export {
   startFakeGcpKms,
 } from "./gcp/fake-gcp-kms.ts";
 export {
+  type KeyringStoreRule,
+  type KeyringStoreSubject,
+  type RunningKeyringStore,
+  testKeyringStore,
+} from "./keyring-store-suite.ts";
+export {
   type MemoryCall,
   type MemoryCalls,
   type MemoryFailOptions,

@@ -7,6 +7,7 @@ test("the package exports what its README lists", () => {
     "startFakeAwsKms",
     "startFakeAzureKeyVault",
     "startFakeGcpKms",
+    "testKeyringStore",
     "testMasterKeyProvider",
   ]);
 });
