@@ -1,16 +1,17 @@
 /** The fields of a record, sealed apart under one key, each bound to its place. docs/spec/fields-v1.md. */
 
 import { constants } from "node:buffer";
-import { type Bytes, equalBytes } from "./bytes.ts";
+import type { Bytes } from "./bytes.ts";
 import { type OperationOptions, requireNotAborted } from "./callers.ts";
 import { MESSAGE_SALT_BYTES, messageBytes, openMessage, sealMessage } from "./cobblestone.ts";
 import { type EncryptionContext, encodeContext } from "./context.ts";
-import { type EnvelopeHeader, encodeText } from "./envelope.ts";
+import { encodeText } from "./envelope.ts";
 import { KeyfoldError, type KeyfoldErrorCode } from "./errors.ts";
 import { type FoundField, fieldError, findFields, parsePaths } from "./field-paths.ts";
 import { decodeFieldValue, encodeFieldValue } from "./field-values.ts";
 import type { Operations } from "./operations.ts";
 import { drawRandom } from "./random.ts";
+import { type AskingForDeks, answerLater, answerNow, notReady, RecordDeks } from "./record-deks.ts";
 import { type FreshHeader, type SealingKey, sealHeader } from "./sealing.ts";
 
 /** The key of the encryption context that names the field's place. Applications cannot set it. */
@@ -57,9 +58,6 @@ interface Task<F extends FoundField> {
 interface FieldToSeal extends FoundField {
   readonly encoded: Bytes;
 }
-
-/** Work that asks for the DEK of one header after the other; whoever asks wipes it. */
-type AskingForDeks<T> = Generator<EnvelopeHeader, T, Uint8Array>;
 
 /** Seals from keys in memory. @throws `ERR_NOT_READY` where one is not */
 export function sealFieldsNow(
@@ -261,74 +259,10 @@ function* openField(
   return openMessage(yield* deks.of(header), context, message);
 }
 
-/** The DEK of the header at hand. The fields of a record mostly have the same, which is then opened once. */
-class RecordDeks {
-  #last: { readonly header: EnvelopeHeader; readonly dek: Uint8Array } | undefined;
-
-  *of(header: EnvelopeHeader): AskingForDeks<Uint8Array> {
-    if (this.#last !== undefined && isSame(this.#last.header, header)) return this.#last.dek;
-    const dek = yield header;
-    this.wipe();
-    this.#last = { header, dek };
-    return dek;
-  }
-
-  wipe(): void {
-    this.#last?.dek.fill(0);
-    this.#last = undefined;
-  }
-}
-
-function isSame(a: EnvelopeHeader, b: EnvelopeHeader): boolean {
-  return equalBytes(a.nonce, b.nonce) && equalBytes(a.sealedDek, b.sealedDek) && equalBytes(a.aad, b.aad);
-}
-
-/** Gives the work its DEKs from memory. */
-function answerNow<T>(operations: Operations, work: AskingForDeks<T>): T {
-  let step = work.next();
-  while (!step.done) step = resumption(operations, work, step.value)();
-  return step.value;
-}
-
-function resumption<T>(
-  { keys, scope }: Operations,
-  work: AskingForDeks<T>,
-  header: EnvelopeHeader,
-): () => IteratorResult<EnvelopeHeader, T> {
-  try {
-    const dek = keys.openDek(header, scope);
-    if (dek === undefined) throw notReady("The KDK of this envelope is not in memory.", keys.lossOf(header));
-    return () => work.next(dek);
-  } catch (error) {
-    return () => work.throw(error);
-  }
-}
-
-/** Gives the work its DEKs, from memory or by calls. */
-async function answerLater<T>(
-  operations: Operations,
-  work: AskingForDeks<T>,
-  options?: OperationOptions,
-): Promise<T> {
-  let step = work.next();
-  while (!step.done) {
-    const resume = await operations.dekOf(step.value, options).then(
-      (dek) => () => work.next(dek),
-      (error: unknown) => () => work.throw(error),
-    );
-    step = resume();
-  }
-  return step.value;
-}
-
 function sealingKeyNow({ keys, scope }: Operations): SealingKey {
   const key = keys.sealingKey(scope);
   if (key === undefined) throw notReady("The KDK that seals is not in memory.", keys.sealerLoss);
   return key;
-}
-
-function notReady(detail: string, cause: KeyfoldError | undefined): KeyfoldError {
-  return new KeyfoldError("ERR_NOT_READY", detail, cause === undefined ? {} : { cause });
 }
 
 /** The error with the field's path in its message: the code stays what it is, and the error itself is the cause. */

@@ -47,6 +47,7 @@ const layers = [
   "field-paths",
   "field-values",
   "field-types",
+  "record-deks",
   "fields",
   "keyfold",
   "uri",
