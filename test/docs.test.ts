@@ -1,10 +1,10 @@
 /** What the pages say must stay true: the worked example of the format, the links, the names of errors. */
 
-import { createCipheriv, createHmac } from "node:crypto";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { encodeMap, expand, gcm, inHex, lp, workedExample } from "./support/format.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const pages = globSync(["*.md", "docs/**/*.md", "packages/*/README.md", "examples/*/README.md"], {
@@ -61,25 +61,6 @@ describe("error codes", () => {
   });
 });
 
-/** `name = value` in the code blocks of the section; a value goes on in the indented lines below it. */
-function workedExample(page: string): Record<string, string> {
-  const section = /^## Worked example\n(.*?)^## /ms.exec(page)?.[1] ?? "";
-  const values: Record<string, string> = {};
-  let name = "";
-  for (const [, block = ""] of section.matchAll(/^```text\n(.*?)^```$/gms)) {
-    for (const line of block.trimEnd().split("\n")) {
-      const [, newName, start] = /^(\w+) *= (.*)$/.exec(line) ?? [];
-      if (newName === undefined) {
-        values[name] += line.trim();
-      } else {
-        name = newName;
-        values[name] = start ?? "";
-      }
-    }
-  }
-  return values;
-}
-
 function isJson(name: string): boolean {
   return ["project", "scope", "context"].includes(name);
 }
@@ -119,35 +100,6 @@ function computedExample(shown: Record<string, string>): Record<string, string> 
     ...inHex({ ...inputs, ...header, ...message, envelope }),
     text: `kf1.${envelope.toString("base64url")}`,
   };
-}
-
-function inHex(values: Record<string, Buffer>): Record<string, string> {
-  return Object.fromEntries(Object.entries(values).map(([name, bytes]) => [name, bytes.toString("hex")]));
-}
-
-function lp(bytes: Buffer): Buffer {
-  return Buffer.concat([u16(bytes.length), bytes]);
-}
-
-function u16(value: number): Buffer {
-  return Buffer.from([value >>> 8, value & 0xff]);
-}
-
-function encodeMap(map: Record<string, string>): Buffer {
-  const pairs = Object.entries(map).map(([key, value]) => [Buffer.from(key), Buffer.from(value)] as const);
-  pairs.sort(([a], [b]) => Buffer.compare(a, b));
-  return Buffer.concat([u16(pairs.length), ...pairs.flat().map(lp)]);
-}
-
-function expand(key: Buffer, info: Buffer, length: number): Buffer {
-  const t1 = createHmac("sha512", key).update(info).update(Buffer.of(1)).digest();
-  const t2 = createHmac("sha512", key).update(t1).update(info).update(Buffer.of(2)).digest();
-  return Buffer.concat([t1, t2]).subarray(0, length);
-}
-
-function gcm(key: Buffer, nonce: Buffer, plaintext: Buffer, aad: Buffer): Buffer {
-  const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(aad);
-  return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
 }
 
 /** Targets of Markdown links, those in code left out. */
