@@ -79,7 +79,7 @@ describe("dependencies", () => {
       installed("@keyfold/core", "package.json"),
     );
     expect([dependencies, optionalDependencies]).toEqual([undefined, undefined]);
-    const providers = packages.filter(({ name }) => !/core|testing/.test(name));
+    const providers = packages.filter(({ name }) => !/core|testing|secure-secrets/.test(name));
     expect(peerDependencies).toEqual(
       Object.fromEntries(providers.map(({ name, version }) => [name, `^${version}`])),
     );
@@ -99,9 +99,9 @@ describe("dependencies", () => {
     expect(Object.keys(found.dependencies ?? {})).toEqual(dependencies);
   });
 
-  test("local has core, as a peer", () => {
+  test.each(["@keyfold/local", "@keyfold/secure-secrets"])("%s has core, as a peer", (name) => {
     const { version } = readManifest(installed("@keyfold/core", "package.json"));
-    expect(dependenciesOf("@keyfold/local")).toEqual({
+    expect(dependenciesOf(name)).toEqual({
       peerDependencies: { "@keyfold/core": `^${version}` },
     });
   });
