@@ -12,7 +12,7 @@ import {
 } from "node:crypto";
 import { type Bytes, concat } from "./bytes.ts";
 import { KeyfoldError, requireArgument } from "./errors.ts";
-import { expandInto, oneTimeKey } from "./hkdf.ts";
+import { expandInto, oneTimeKey, type SecretKey } from "./hkdf.ts";
 
 export const MESSAGE_KEY_BYTES = 32;
 export const MESSAGE_SALT_BYTES = 24;
@@ -165,7 +165,7 @@ export class MessageKeys {
   }
 }
 
-function openChunks(payload: Uint8Array | KeyObject, chunks: Uint8Array, length: number): Bytes {
+function openChunks(payload: Uint8Array | SecretKey, chunks: Uint8Array, length: number): Bytes {
   const plaintext = new Uint8Array(length);
   for (let index = 0; index * SEALED_CHUNK_BYTES < chunks.length; index++) {
     const offset = index * SEALED_CHUNK_BYTES;
@@ -180,13 +180,13 @@ function openChunks(payload: Uint8Array | KeyObject, chunks: Uint8Array, length:
 
 /** Writes the sealed chunk into `target` at `at`. @returns how many bytes that were */
 function sealChunk(
-  payload: Uint8Array | KeyObject,
+  payload: Uint8Array | SecretKey,
   nonce: Uint8Array,
   plaintext: Uint8Array,
   target: Uint8Array,
   at: number,
 ): number {
-  const cipher = createCipheriv(ALGORITHM, payload, nonce, GCM);
+  const cipher = createCipheriv(ALGORITHM, payload as Uint8Array | KeyObject, nonce, GCM);
   const chunk = cipher.update(plaintext);
   cipher.final();
   target.set(chunk, at);
@@ -197,13 +197,13 @@ function sealChunk(
 
 /** Opens one chunk. Where it does not authenticate, wipes what it decrypted, and `released` with it. */
 function openChunk(
-  payload: Uint8Array | KeyObject,
+  payload: Uint8Array | SecretKey,
   nonce: Uint8Array,
   chunk: Uint8Array,
   released?: Uint8Array,
 ): Uint8Array {
   const tagAt = chunk.length - TAG_BYTES;
-  const decipher = createDecipheriv(ALGORITHM, payload, nonce, GCM);
+  const decipher = createDecipheriv(ALGORITHM, payload as Uint8Array | KeyObject, nonce, GCM);
   decipher.setAuthTag(chunk.subarray(tagAt));
   const plaintext = decipher.update(chunk.subarray(0, tagAt));
   try {
@@ -217,7 +217,7 @@ function openChunk(
 }
 
 /** Fills the scratch with what the key, the salt and the context give; the payload key, ready for a cipher. */
-function derive(key: Uint8Array, salt: Uint8Array, context: Uint8Array): Uint8Array | KeyObject {
+function derive(key: Uint8Array, salt: Uint8Array, context: Uint8Array): Uint8Array | SecretKey {
   expandInto(okm, oneTimeKey(key), LABEL, salt, context);
   return oneTimeKey(payloadKey);
 }

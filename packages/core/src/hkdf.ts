@@ -4,6 +4,15 @@ import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
 
 const BLOCK_BYTES = 64;
 
+/**
+ * A `KeyObject` of node:crypto that holds a secret key, by a name of our own: the declarations of this package then need no
+ * types of Node's.
+ */
+export interface SecretKey {
+  readonly type: string;
+  readonly symmetricKeySize?: number | undefined;
+}
+
 /** T1, then the info, then the counter, so that either block's input is one run of bytes. */
 let scratch = new Uint8Array(1_024);
 
@@ -14,7 +23,7 @@ let scratch = new Uint8Array(1_024);
 const rawKeysAreSlow = /^24\.(1[89]|2[01])\./.test(process.versions.node);
 
 /** A key for one message: as its bytes, or as a `KeyObject`, whichever is faster on the Node that runs. */
-export function oneTimeKey(key: Uint8Array): Uint8Array | KeyObject {
+export function oneTimeKey(key: Uint8Array): Uint8Array | SecretKey {
   return rawKeysAreSlow ? createSecretKey(key) : key;
 }
 
@@ -26,19 +35,19 @@ export function oneTimeKey(key: Uint8Array): Uint8Array | KeyObject {
  */
 export function expandInto(
   okm: Uint8Array,
-  key: Uint8Array | KeyObject,
+  key: Uint8Array | SecretKey,
   ...parts: readonly Uint8Array[]
 ): void {
   const end = writeInfo(parts);
   scratch[end] = 1;
-  const t1 = createHmac("sha512", key)
+  const t1 = createHmac("sha512", key as Uint8Array | KeyObject)
     .update(scratch.subarray(BLOCK_BYTES, end + 1))
     .digest();
   okm.set(okm.length < BLOCK_BYTES ? t1.subarray(0, okm.length) : t1);
   if (okm.length > BLOCK_BYTES) {
     scratch.set(t1);
     scratch[end] = 2;
-    const t2 = createHmac("sha512", key)
+    const t2 = createHmac("sha512", key as Uint8Array | KeyObject)
       .update(scratch.subarray(0, end + 1))
       .digest();
     okm.set(t2.subarray(0, okm.length - BLOCK_BYTES), BLOCK_BYTES);

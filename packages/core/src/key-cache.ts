@@ -3,13 +3,13 @@
  * what brings them in. docs/spec/envelope-v1.md, "Keys"; nothing here holds a plain key for longer than a function runs.
  */
 
-import type { KeyObject } from "node:crypto";
 import { type Bytes, copyOf, toLatin1 } from "./bytes.ts";
 import { elapsed, type Instant, idleTimer, instant } from "./clock.ts";
 import { type EnvelopeHeader, encodeHeaderPrefix, SALT_BYTES } from "./envelope.ts";
 import { KeyfoldError, type KeyfoldErrorCode } from "./errors.ts";
 import { Flights } from "./flights.ts";
 import { backgroundBackoff, Freshness } from "./freshness.ts";
+import type { SecretKey } from "./hkdf.ts";
 import { deriveKek, importKdk, type Kdk, KEY_BYTES, openDek } from "./key-hierarchy.ts";
 import type { KeyringKeys } from "./keyring-keys.ts";
 import type { LiveKdk } from "./live-kdk.ts";
@@ -45,7 +45,7 @@ export interface Scope {
 
 /** A KEK that has opened a DEK. */
 interface OpeningKek extends Sieved {
-  readonly kek: KeyObject;
+  readonly kek: SecretKey;
   readonly live: LiveKdk;
 }
 

@@ -7,7 +7,7 @@ import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } fro
 import { type Bytes, encodeUtf8, lengthPrefixed, toLatin1 } from "./bytes.ts";
 import { type EnvelopeHeader, KDK_ID_BYTES, NONCE_BYTES, SEALED_DEK_BYTES } from "./envelope.ts";
 import { KeyfoldError, requireArgument } from "./errors.ts";
-import { expandInto } from "./hkdf.ts";
+import { expandInto, type SecretKey } from "./hkdf.ts";
 
 /** A KDK and a DEK alike. */
 export const KEY_BYTES = 32;
@@ -25,7 +25,7 @@ export interface Kdk {
   readonly id: Bytes;
   /** The id as a map key. */
   readonly name: string;
-  readonly key: KeyObject;
+  readonly key: SecretKey;
   /** `lp(project)`: its id and all that is derived from it depend on the project. */
   readonly project: Bytes;
 }
@@ -63,7 +63,7 @@ export function importKdk(bytes: Uint8Array, project: Bytes): Kdk {
  * @param salt 16 bytes
  * @param scope `lp(scope)`
  */
-export function deriveKek(kdk: Kdk, salt: Uint8Array, scope: Bytes): KeyObject {
+export function deriveKek(kdk: Kdk, salt: Uint8Array, scope: Bytes): SecretKey {
   const okm = new Uint8Array(KEY_BYTES);
   expandInto(okm, kdk.key, KEK_LABEL, salt, kdk.project, scope);
   const kek = createSecretKey(okm);
@@ -80,14 +80,14 @@ export function deriveKek(kdk: Kdk, salt: Uint8Array, scope: Bytes): KeyObject {
  * @param into written from `offset` on
  */
 export function sealDek(
-  kek: KeyObject,
+  kek: SecretKey,
   nonce: Uint8Array,
   aad: Uint8Array,
   dek: Uint8Array,
   into: Uint8Array,
   offset: number,
 ): void {
-  const cipher = createCipheriv(ALGORITHM, kek, nonce, GCM);
+  const cipher = createCipheriv(ALGORITHM, kek as KeyObject, nonce, GCM);
   cipher.setAAD(aad);
   const sealed = cipher.update(dek);
   cipher.final();
@@ -102,8 +102,8 @@ export function sealDek(
  * @returns 32 bytes, the caller's to wipe
  * @throws `ERR_HEADER_REJECTED` where it does not authenticate
  */
-export function openDek(kek: KeyObject, { nonce, aad, sealedDek }: EnvelopeHeader): Uint8Array {
-  const decipher = createDecipheriv(ALGORITHM, kek, nonce, GCM);
+export function openDek(kek: SecretKey, { nonce, aad, sealedDek }: EnvelopeHeader): Uint8Array {
+  const decipher = createDecipheriv(ALGORITHM, kek as KeyObject, nonce, GCM);
   decipher.setAAD(aad);
   decipher.setAuthTag(sealedDek.subarray(KEY_BYTES, SEALED_DEK_BYTES));
   const dek = decipher.update(sealedDek.subarray(0, KEY_BYTES));

@@ -7,7 +7,7 @@ import { createDecipheriv, createHmac, createSecretKey, type KeyObject, timingSa
 import { type Bytes, copyOf, equalBytes, toLatin1 } from "./bytes.ts";
 import { NONCE_BYTES } from "./envelope.ts";
 import { KeyfoldError } from "./errors.ts";
-import { expandInto } from "./hkdf.ts";
+import { expandInto, type SecretKey } from "./hkdf.ts";
 import { importKdk, type Kdk, KEY_BYTES, sealDek } from "./key-hierarchy.ts";
 import {
   KEYRING_ID_BYTES,
@@ -30,8 +30,8 @@ export interface KeyringKey {
   readonly id: Bytes;
   /** The id as a map key. */
   readonly name: string;
-  readonly sealKey: KeyObject;
-  readonly macKey: KeyObject;
+  readonly sealKey: SecretKey;
+  readonly macKey: SecretKey;
   /** `lp(project)`: all of it depends on the project. */
   readonly project: Bytes;
 }
@@ -50,7 +50,7 @@ export function importKeyringKey(bytes: Uint8Array, project: Bytes): KeyringKey 
   return { id, name: toLatin1(id), sealKey, macKey, project };
 }
 
-function deriveKey(bytes: Uint8Array, label: Uint8Array, project: Bytes): KeyObject {
+function deriveKey(bytes: Uint8Array, label: Uint8Array, project: Bytes): SecretKey {
   const okm = new Uint8Array(KEY_BYTES);
   expandInto(okm, bytes, label, project);
   const key = createSecretKey(okm);
@@ -109,7 +109,9 @@ export function openKdkBytes(key: KeyringKey, entry: KeyringEntry): Bytes {
 
 /** The mac of a document: 32 bytes, the caller's own. */
 export function macOf({ macKey }: KeyringKey, document: Omit<KeyringDocument, "mac">): Bytes {
-  const whole = createHmac("sha512", macKey).update(macInput(document)).digest();
+  const whole = createHmac("sha512", macKey as KeyObject)
+    .update(macInput(document))
+    .digest();
   return copyOf(whole.subarray(0, KEYRING_MAC_BYTES));
 }
 
@@ -128,7 +130,12 @@ function openSealed({ sealKey }: KeyringKey, { id, state, sealed }: KeyringEntry
   if (state === "destroyed") throw new KeyfoldError("ERR_KEY_DESTROYED");
   if (sealed.length !== SEALED_KDK_BYTES) throw notOpened();
   const tagAt = NONCE_BYTES + KEY_BYTES;
-  const decipher = createDecipheriv("aes-256-gcm", sealKey, sealed.subarray(0, NONCE_BYTES), GCM);
+  const decipher = createDecipheriv(
+    "aes-256-gcm",
+    sealKey as KeyObject,
+    sealed.subarray(0, NONCE_BYTES),
+    GCM,
+  );
   decipher.setAAD(id);
   decipher.setAuthTag(sealed.subarray(tagAt));
   const kdk = decipher.update(sealed.subarray(NONCE_BYTES, tagAt));

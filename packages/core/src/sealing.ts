@@ -1,15 +1,15 @@
 /** One envelope, whole, from keys in hand: header and message put together. */
 
-import type { KeyObject } from "node:crypto";
 import type { Bytes } from "./bytes.ts";
 import { MESSAGE_SALT_BYTES, messageBytes, sealMessage } from "./cobblestone.ts";
 import { NONCE_BYTES, SEALED_DEK_BYTES } from "./envelope.ts";
+import type { SecretKey } from "./hkdf.ts";
 import { KEY_BYTES, sealDek } from "./key-hierarchy.ts";
 import { drawRandom } from "./random.ts";
 
 /** What every envelope under one KEK shares. */
 export interface SealingKey {
-  readonly kek: KeyObject;
+  readonly kek: SecretKey;
   /** The header before the nonce: `encodeHeaderPrefix`. */
   readonly prefix: Bytes;
 }

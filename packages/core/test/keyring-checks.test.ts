@@ -1,6 +1,6 @@
 /** What a reader of a keyring checks, and in which order. */
 
-import { createHmac, randomBytes } from "node:crypto";
+import { createHmac, type KeyObject, randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { encodeBase64url } from "../src/bytes.ts";
 import type { KeyfoldErrorCode } from "../src/errors.ts";
@@ -100,7 +100,7 @@ describe("a reader refuses", () => {
   test("a mac of the right key over another document", async () => {
     const one = await lab();
     const wrong = altered(one, (document) => ({
-      mac: createHmac("sha512", one.key.macKey)
+      mac: createHmac("sha512", one.key.macKey as KeyObject)
         .update(macInput({ ...document, sequence: document.sequence + 1 }))
         .digest()
         .subarray(0, 32),
