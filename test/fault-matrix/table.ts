@@ -35,17 +35,17 @@ did not. Results that repeat are left out, so where there is only \`ok\`, nobody
 tries again, and that works in every cell; one where it did not would say so. \`DISABLED\` stands for
 \`ERR_MASTER_KEY_DISABLED\`, and so on; all codes are on [the page of errors](errors.md).
 
-| fault         | the master key                                                        |
-| ------------- | --------------------------------------------------------------------- |
-| slow          | takes seconds, of a deadline of 5 s                                   |
-| throttled     | answers that there are too many calls                                 |
-| down          | answers that it is not available                                      |
-| denied once   | refuses the first call, and no other                                  |
-| denied twice  | refuses the first two calls                                           |
-| disabled      | answers that it is disabled                                           |
-| wrong key     | wraps under another name; unwraps another key than was wrapped        |
-| corrupt reply | wraps to nothing; unwraps one byte too few                            |
-| late reply    | answers rightly after 7 s, when nobody waits any more                 |
+| fault         | the master key                                                 |
+| ------------- | -------------------------------------------------------------- |
+| slow          | takes seconds, of a deadline of 5 s                            |
+| throttled     | answers that there are too many calls                          |
+| down          | answers that it is not available                               |
+| denied once   | refuses the first call, and no other                           |
+| denied twice  | refuses the first two calls                                    |
+| disabled      | answers that it is disabled                                    |
+| wrong key     | wraps under another name; unwraps another key than was wrapped |
+| corrupt reply | wraps to nothing; unwraps one byte too few                     |
+| late reply    | answers rightly after 7 s, when nobody waits any more          |
 `;
 
 /** The page: all cells in memory, and for each service those that came out otherwise there. */
