@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { type BulkSealer, PIECE_BYTES, type Way } from "./bulk/contender.ts";
 import { type BulkId, loadBulk } from "./bulk/index.ts";
 import { peakMemory, resetPeak, settledMemory } from "./memory-use.ts";
+import { type Spent, spentBetween, spentUntilNow } from "./time.ts";
 
 export interface BulkJob {
   readonly contender: BulkId;
@@ -22,8 +23,10 @@ export interface BulkSample {
   readonly way: Way;
   readonly bytes: number;
   readonly operation: "seal" | "open";
-  /** Milliseconds for all of the bytes. */
+  /** Milliseconds of processor time for all of the bytes, of all the process's threads. */
   readonly millis: number;
+  /** Milliseconds that passed. */
+  readonly wall: number;
   readonly passes: number;
   /** Bytes by which the process grew at most during a first pass; the input is not counted, the result is. */
   readonly peak: number;
@@ -57,17 +60,18 @@ async function measurePasses(pass: () => Promise<void>, { warmUp, measure }: Bul
   resetPeak();
   const first = await timed(pass, 1);
   const peak = Math.max(0, peakMemory() - before);
-  if (first >= measure) return { millis: first, passes: 1, peak };
-  const warm = Math.ceil(warmUp / first);
-  const each = (await timed(pass, warm)) / warm;
+  if (first.cpu >= measure) return { millis: first.cpu, wall: first.wall, passes: 1, peak };
+  const warm = Math.ceil(warmUp / first.cpu);
+  const each = (await timed(pass, warm)).cpu / warm;
   const passes = Math.ceil(measure / each);
-  return { millis: (await timed(pass, passes)) / passes, passes, peak };
+  const { cpu, wall } = await timed(pass, passes);
+  return { millis: cpu / passes, wall: wall / passes, passes, peak };
 }
 
-async function timed(pass: () => Promise<void>, times: number): Promise<number> {
-  const start = performance.now();
+async function timed(pass: () => Promise<void>, times: number): Promise<Spent> {
+  const start = spentUntilNow();
   for (let i = 0; i < times; i++) await pass();
-  return performance.now() - start;
+  return spentBetween(start, spentUntilNow());
 }
 
 const makePasses: Record<Way, (sealer: BulkSealer, bytes: number) => Promise<Passes>> = {

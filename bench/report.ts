@@ -36,6 +36,9 @@ Written by \`npm run bench\`; not edited by hand. Every number is the median of 
 took turns in an order drawn anew for each round, each in a child process of its own. ± is half the distance between the
 quartiles. Every round is in [results.json](results.json).
 
+Times are processor time, of all threads of a process: what passes on a core that nobody else wants. Where a disk or a service
+is waited for (files, calls to the KMS, batches, imports) it is the time that passed. results.json has both.
+
 | | |
 | --- | --- |
 | Commit | ${commit} |

@@ -55,7 +55,7 @@ export function smallMicros(
   return values.length === 0 ? undefined : summarize(values);
 }
 
-/** Megabytes (10^6 bytes) a second. */
+/** Megabytes (10^6 bytes) a second: of processor time, and for files, where the disk is waited for, of time that passed. */
 export function bulkRate(
   results: Results,
   contender: BulkId,

@@ -4,13 +4,14 @@ import { randomBytes } from "node:crypto";
 import type { Contender, Context, Mode, Plaintext, Sealer } from "./contender.ts";
 import { type ContenderId, loadContender } from "./contenders/index.ts";
 import { shuffled } from "./statistics.ts";
+import { type Spent, spentBetween, spentUntilNow } from "./time.ts";
 
 export interface SmallJob {
   readonly contender: ContenderId;
   readonly mode: Mode;
   /** Bytes. */
   readonly sizes: readonly number[];
-  /** Milliseconds of sealing and opening before the first measurement, and for each size. */
+  /** Milliseconds of processor time of sealing and opening before the first measurement, and for each size. */
   readonly warmUp: number;
   readonly measure: number;
 }
@@ -20,10 +21,10 @@ export interface SmallSample {
   readonly mode: Mode;
   readonly size: number;
   readonly operation: "seal" | "open";
-  /** Microseconds an operation, garbage collection included. */
+  /** Microseconds of processor time an operation, of all the process's threads: garbage collection is included. */
   readonly micros: number;
-  /** Microseconds of processor time an operation, of all of the process's threads. On a quiet machine nearly the same. */
-  readonly cpu: number;
+  /** Microseconds that passed. On a core of its own nearly the same; more where others want the core too. */
+  readonly wall: number;
   readonly operations: number;
   /** Bytes stored over the plaintext's. */
   readonly overhead: number;
@@ -34,12 +35,6 @@ interface Batch {
   readonly plaintexts: readonly Plaintext[];
   readonly contexts: readonly Context[];
   readonly sealed: unknown[];
-}
-
-/** Milliseconds. */
-interface Spent {
-  readonly wall: number;
-  readonly cpu: number;
 }
 
 interface Phases {
@@ -73,15 +68,15 @@ export async function measureSmall(job: SmallJob): Promise<readonly SmallSample[
     const times = await repeat(contender, sealer, timed, size, job.measure);
     const { operations, overhead } = times;
     for (const operation of ["seal", "open"] as const) {
-      const micros = (times[operation].wall / operations) * 1_000;
-      const cpu = (times[operation].cpu / operations) * 1_000;
+      const micros = (times[operation].cpu / operations) * 1_000;
+      const wall = (times[operation].wall / operations) * 1_000;
       samples.push({
         contender: job.contender,
         mode: job.mode,
         size,
         operation,
         micros,
-        cpu,
+        wall,
         operations,
         overhead,
       });
@@ -100,14 +95,14 @@ async function repeat(
 ): Promise<Times> {
   const times: Times = { seal: { wall: 0, cpu: 0 }, open: { wall: 0, cpu: 0 }, operations: 0, overhead: 0 };
   let length = SHORTEST_BATCH;
-  while (times.seal.wall + times.open.wall < milliseconds) {
+  while (times.seal.cpu + times.open.cpu < milliseconds) {
     const batch = makeBatch(contender.takes, size, length);
     const { seal, open } = await timed(sealer, batch);
     add(times.seal, seal);
     add(times.open, open);
     times.operations += length;
     times.overhead = sealer.stored(batch.sealed[0]) - size;
-    if (seal.wall + open.wall < BATCH_MS) length = Math.min(2 * length, LONGEST_BATCH);
+    if (seal.cpu + open.cpu < BATCH_MS) length = Math.min(2 * length, LONGEST_BATCH);
   }
   return times;
 }
@@ -115,15 +110,6 @@ async function repeat(
 function add(sum: { wall: number; cpu: number }, { wall, cpu }: Spent): void {
   sum.wall += wall;
   sum.cpu += cpu;
-}
-
-function now(): Spent {
-  const { user, system } = process.cpuUsage();
-  return { wall: performance.now(), cpu: (user + system) / 1_000 };
-}
-
-function between(start: Spent, end: Spent): Spent {
-  return { wall: end.wall - start.wall, cpu: end.cpu - start.cpu };
 }
 
 function makeBatch(takes: Contender["takes"], size: number, length: number): Batch {
@@ -138,27 +124,27 @@ function makeBatch(takes: Contender["takes"], size: number, length: number): Bat
 function timeSync(sealer: Sealer, { plaintexts, contexts, sealed }: Batch) {
   const { length } = plaintexts;
   const opened = new Array<unknown>(length);
-  const start = now();
+  const start = spentUntilNow();
   for (let i = 0; i < length; i++)
     sealed[i] = sealer.seal(plaintexts[i] as Plaintext, contexts[i] as Context);
-  const middle = now();
+  const middle = spentUntilNow();
   for (let i = 0; i < length; i++) opened[i] = sealer.open(sealed[i], contexts[i] as Context);
-  const end = now();
+  const end = spentUntilNow();
   requireSame(plaintexts, opened);
-  return { seal: between(start, middle), open: between(middle, end) };
+  return { seal: spentBetween(start, middle), open: spentBetween(middle, end) };
 }
 
 async function timeAsync(sealer: Sealer, { plaintexts, contexts, sealed }: Batch) {
   const { length } = plaintexts;
   const opened = new Array<unknown>(length);
-  const start = now();
+  const start = spentUntilNow();
   for (let i = 0; i < length; i++)
     sealed[i] = await sealer.seal(plaintexts[i] as Plaintext, contexts[i] as Context);
-  const middle = now();
+  const middle = spentUntilNow();
   for (let i = 0; i < length; i++) opened[i] = await sealer.open(sealed[i], contexts[i] as Context);
-  const end = now();
+  const end = spentUntilNow();
   requireSame(plaintexts, opened);
-  return { seal: between(start, middle), open: between(middle, end) };
+  return { seal: spentBetween(start, middle), open: spentBetween(middle, end) };
 }
 
 /** A contender that gave back something else would be no contender. */
