@@ -31,6 +31,7 @@ export async function settle<T>(operation: Promise<T>, options?: OperationOption
   }
 }
 
-function aborted(signal: AbortSignal): KeyfoldError {
+/** `ERR_ABORTED`, with the signal's reason as its cause. */
+export function aborted(signal: AbortSignal): KeyfoldError {
   return new KeyfoldError("ERR_ABORTED", undefined, { cause: signal.reason });
 }

@@ -21,7 +21,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { toHex } from "./bytes.ts";
 import { elapsed, type Instant, instant, systemClock } from "./clock.ts";
 import { KeyfoldError } from "./errors.ts";
-import { drawRandom, jitter } from "./random.ts";
+import { OWNER_ONLY, systemCode } from "./file-system.ts";
+import { jitter, randomBytes } from "./random.ts";
 
 /** Where a process may be killed: tests stop there. */
 export type LockStep = "lock-created" | "locked" | "breaking" | "broken" | "unlocked";
@@ -136,7 +137,7 @@ async function create(path: string, holder: string, { reached }: LockSettings): 
 
 async function openNew(path: string): Promise<FileHandle | undefined> {
   try {
-    return await open(path, "wx", 0o600);
+    return await open(path, "wx", OWNER_ONLY);
   } catch (error) {
     if (systemCode(error) === "EEXIST") return undefined;
     throw error;
@@ -167,8 +168,7 @@ async function observe(path: string): Promise<Observed | undefined> {
 
 /** `pid started place token`: a process, the number space that its pid is from, and the one time that it asks. */
 function describeHolder(): string {
-  const token = new Uint8Array(TOKEN_BYTES);
-  drawRandom(token);
+  const token = randomBytes(TOKEN_BYTES);
   return `${process.pid} ${stateOf(process.pid)?.started ?? "-"} ${placeOfPids()} ${toHex(token)}\n`;
 }
 
@@ -218,10 +218,4 @@ function readProc(read: () => string): string | undefined {
     if (systemCode(error) === undefined) throw error;
     return undefined;
   }
-}
-
-/** The code of an error of the system, "ENOENT" for instance; undefined for any other error. */
-export function systemCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !("syscall" in error) || !("code" in error)) return undefined;
-  return typeof error.code === "string" ? error.code : undefined;
 }

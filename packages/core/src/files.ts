@@ -9,10 +9,10 @@ import { plaintextBytes } from "./cobblestone.ts";
 import type { EncryptionContext } from "./context.ts";
 import { decodeHeader } from "./envelope.ts";
 import { KeyfoldError, requireArgument } from "./errors.ts";
-import { systemCode } from "./file-lock.ts";
+import { OWNER_ONLY, resemble, syncDirectory, systemCode, withFile } from "./file-system.ts";
 import type { Keyfold } from "./keyfold.ts";
 import { HEADER_START_BYTES, headerLength } from "./pieces.ts";
-import { drawRandom } from "./random.ts";
+import { randomBytes } from "./random.ts";
 import type { ByteSource } from "./ranges.ts";
 
 /** Where a process may be killed: tests stop there. "writing" comes before each piece that is written. */
@@ -34,10 +34,8 @@ export interface FileSource extends ByteSource, AsyncDisposable {
 }
 
 const READ_BYTES = 262_144;
-const OWNER_ONLY = 0o600;
 /** Less the process's umask. */
 const AS_THE_UMASK_SAYS = 0o666;
-const PERMISSIONS = 0o7777;
 const NO_STOP: Reached = () => {};
 
 /**
@@ -212,13 +210,6 @@ async function writeNew(
   }
 }
 
-/** Owner first: changing it takes bits of the mode away. */
-async function resemble(file: FileHandle, { uid, gid, mode }: Stats): Promise<void> {
-  const own = await file.stat();
-  if (own.uid !== uid || own.gid !== gid) await file.chown(uid, gid);
-  await file.chmod(mode & PERMISSIONS);
-}
-
 /** Puts what a stream makes of a file in the place of the target. */
 async function transform(
   from: string,
@@ -306,15 +297,6 @@ async function readAt(file: FileHandle, offset: number, length: number): Promise
   return bytes;
 }
 
-async function withFile<T>(path: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
-  const file = await open(path);
-  try {
-    return await work(file);
-  } finally {
-    await file.close();
-  }
-}
-
 async function regular(file: FileHandle): Promise<Stats> {
   const stats = await file.stat();
   if (!stats.isFile()) throw notRegular();
@@ -339,14 +321,7 @@ function notRegular(): KeyfoldError {
 }
 
 function temporaryName(): string {
-  const random = new Uint8Array(16);
-  drawRandom(random);
-  return `.keyfold-${toHex(random)}.tmp`;
-}
-
-/** Makes a rename last. Windows has nothing of the kind. */
-async function syncDirectory(path: string): Promise<void> {
-  if (process.platform !== "win32") await withFile(path, (directory) => directory.sync());
+  return `.keyfold-${toHex(randomBytes(16))}.tmp`;
 }
 
 async function translated<T>(work: () => Promise<T>): Promise<T> {

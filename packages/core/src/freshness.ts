@@ -1,6 +1,6 @@
 /** How long a key that a KMS once gave may be used without hearing from the KMS again, and what its answer does. */
 
-import { type Clock, elapsed, type Instant, instant } from "./clock.ts";
+import { type Clock, elapsed, type Instant, idleTimer, instant } from "./clock.ts";
 import type { KeyfoldError, KeyfoldErrorCode } from "./errors.ts";
 import { jitter } from "./random.ts";
 
@@ -8,6 +8,9 @@ import { jitter } from "./random.ts";
 const DENIAL_APART_MS = 30_000;
 const SHORTEST_BACKOFF_MS = 5_000;
 const LONGEST_BACKOFF_MS = 60_000;
+/** Keys that nobody uses are looked for this often, as a part of `expireAfter`: an hour of a day, and no less often. */
+const SWEEPS_IN_A_LIFE = 24;
+const LONGEST_BETWEEN_SWEEPS_MS = 3_600_000;
 
 const DISABLED: ReadonlySet<KeyfoldErrorCode> = new Set(["ERR_MASTER_KEY_DISABLED"]);
 const DENIED: ReadonlySet<KeyfoldErrorCode> = new Set([
@@ -27,6 +30,25 @@ export interface FreshnessLimits {
 export function backgroundBackoff(failures: number): number {
   const ceiling = Math.min(LONGEST_BACKOFF_MS, SHORTEST_BACKOFF_MS * 2 ** failures);
   return SHORTEST_BACKOFF_MS + jitter() * (ceiling - SHORTEST_BACKOFF_MS);
+}
+
+/**
+ * A key that nobody uses any more expires too: what is past its time does not stay in memory until the next use. The timer
+ * holds its owner weakly, so that one which was dropped and not closed is garbage, and its keys with it.
+ *
+ * @returns the timer
+ */
+export function sweepLater<Owner extends object>(
+  owner: Owner,
+  { clock, expireAfter }: { readonly clock: Clock; readonly expireAfter: number },
+  sweep: (owner: Owner) => void,
+): unknown {
+  const reference = new WeakRef(owner);
+  const interval = Math.min(expireAfter / SWEEPS_IN_A_LIFE, LONGEST_BETWEEN_SWEEPS_MS);
+  return idleTimer(clock, interval, () => {
+    const present = reference.deref();
+    if (present !== undefined) sweep(present);
+  });
 }
 
 /** The life of one key in memory. */

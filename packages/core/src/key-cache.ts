@@ -4,11 +4,11 @@
  */
 
 import { type Bytes, copyOf, toLatin1 } from "./bytes.ts";
-import { elapsed, type Instant, idleTimer, instant } from "./clock.ts";
+import { elapsed, type Instant, instant } from "./clock.ts";
 import { type EnvelopeHeader, encodeHeaderPrefix, SALT_BYTES } from "./envelope.ts";
 import { KeyfoldError, type KeyfoldErrorCode } from "./errors.ts";
 import { Flights } from "./flights.ts";
-import { backgroundBackoff, Freshness } from "./freshness.ts";
+import { backgroundBackoff, Freshness, sweepLater } from "./freshness.ts";
 import type { SecretKey } from "./hkdf.ts";
 import { deriveKek, importKdk, type Kdk, KEY_BYTES, openDek } from "./key-hierarchy.ts";
 import type { KeyringKeys } from "./keyring-keys.ts";
@@ -16,7 +16,7 @@ import type { LiveKdk } from "./live-kdk.ts";
 import type { WrappedKey } from "./master-key.ts";
 import type { Settings } from "./options.ts";
 import { type Asker, type CallCounts, ProviderCalls } from "./provider-calls.ts";
-import { drawRandom } from "./random.ts";
+import { randomBytes } from "./random.ts";
 import { asKeyfoldError } from "./retries.ts";
 import type { SealingKey } from "./sealing.ts";
 import { Sieve, type Sieved } from "./sieve.ts";
@@ -27,8 +27,6 @@ import { wrapKey } from "./wrapping.ts";
 /** How many envelopes one KEK may seal: their random 96-bit nonces then repeat with a chance of at most 2^-37 (NIST SP 800-38D section 8.3). */
 const MOST_UNDER_ONE_KEK = 2 ** 30;
 const HOUR_MS = 3_600_000;
-/** Keys that nobody uses are looked for this often, as a part of `expireAfter`: an hour of a day. */
-const SWEEPS_IN_A_LIFE = 24;
 
 /** What a keyring that may still be right answers for a KDK that is not its own: it has none of that id, or cannot look. */
 const KEYRING_SILENT: ReadonlySet<KeyfoldErrorCode> = new Set([
@@ -221,8 +219,7 @@ export class KeyCache {
   }
 
   async #makeSealer(signal: AbortSignal): Promise<Sealer> {
-    const key = new Uint8Array(KEY_BYTES);
-    drawRandom(key);
+    const key = randomBytes(KEY_BYTES);
     try {
       const wraps = await wrapKey(key, this.#settings, this.#calls, signal);
       signal.throwIfAborted();
@@ -410,17 +407,8 @@ export class KeyCache {
     else await this.#unwrapping.unwrap(live.kdk.id, live.wraps, this.#withClosing(asker));
   }
 
-  /**
-   * A key that nobody uses any more expires too: what is past its time does not stay in memory until the next use. The
-   * timer holds a weak reference, so that a keyfold which was dropped and not closed is garbage, and its keys with it.
-   */
   #sweepLater(): void {
-    const cache = new WeakRef(this);
-    const interval = Math.min(this.#settings.expireAfter / SWEEPS_IN_A_LIFE, HOUR_MS);
-    this.#sweep ??= idleTimer(this.#settings.clock, interval, () => {
-      const live = cache.deref();
-      if (live !== undefined) live.#sweepNow();
-    });
+    this.#sweep ??= sweepLater(this, this.#settings, (cache) => cache.#sweepNow());
   }
 
   #sweepNow(): void {
@@ -439,8 +427,7 @@ export class KeyCache {
 }
 
 function createSealingKek({ kdk, wraps }: LiveKdk, scope: Scope, now: Instant): SealingKek {
-  const salt = new Uint8Array(SALT_BYTES);
-  drawRandom(salt);
+  const salt = randomBytes(SALT_BYTES);
   const prefix = encodeHeaderPrefix({ kdkId: kdk.id, salt, wraps });
   return { kek: deriveKek(kdk, salt, scope.encoded), prefix, since: now, sealed: 0, visited: false };
 }

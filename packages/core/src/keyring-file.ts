@@ -6,7 +6,8 @@ import { type FileHandle, open, realpath, rename } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { type Bytes, copyOf, decodeUtf8, encodeUtf8 } from "./bytes.ts";
 import { KeyfoldError, requireArgument } from "./errors.ts";
-import { type FileLock, type LockSettings, type LockStep, systemCode, withFileLock } from "./file-lock.ts";
+import { type FileLock, type LockSettings, type LockStep, withFileLock } from "./file-lock.ts";
+import { OWNER_ONLY, resemble, syncDirectory, systemCode } from "./file-system.ts";
 import { MAX_KEYRING_CHARACTERS } from "./keyring-document.ts";
 import type { KeyringStore } from "./keyring-store.ts";
 
@@ -25,8 +26,6 @@ export interface FileStoreSettings extends LockSettings {
 }
 
 const SETTINGS: FileStoreSettings = { lease: 10_000, fence: 5_000, reached: async () => {} };
-const OWNER_ONLY = 0o600;
-const PERMISSIONS = 0o7777;
 /** Without it, opening a FIFO waits for a writer. Windows has neither. */
 const READ_WITHOUT_WAITING = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 /** A save touches several files of the directory at once. */
@@ -172,13 +171,6 @@ async function openPresent(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-/** The owner first: changing it takes bits of the mode away. */
-async function resemble(handle: FileHandle, { uid, gid, mode }: Stats): Promise<void> {
-  const own = await handle.stat();
-  if (own.uid !== uid || own.gid !== gid) await handle.chown(uid, gid);
-  await handle.chmod(mode & PERMISSIONS);
-}
-
 async function requireVersion(path: string, expected: string | undefined): Promise<Present | undefined> {
   const present = await readPresent(path);
   const version = present === undefined ? undefined : versionOf(present.bytes);
@@ -197,17 +189,6 @@ async function targetOf(path: string): Promise<string> {
   } catch (error) {
     if (systemCode(error) === "ENOENT") return path;
     throw error;
-  }
-}
-
-/** Makes a rename last. Windows has nothing of the kind. */
-async function syncDirectory(path: string): Promise<void> {
-  if (process.platform === "win32") return;
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

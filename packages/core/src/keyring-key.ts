@@ -17,7 +17,7 @@ import {
   macInput,
   SEALED_KDK_BYTES,
 } from "./keyring-document.ts";
-import { drawRandom } from "./random.ts";
+import { randomBytes } from "./random.ts";
 
 const GCM = { authTagLength: 16 };
 const ID_LABEL = new TextEncoder().encode("keyfold/1/keyring-id\0");
@@ -66,9 +66,7 @@ function deriveKey(bytes: Uint8Array, label: Uint8Array, project: Bytes): Secret
  * @returns nonce 12 ‖ AES-256-GCM 48, the caller's own
  */
 export function sealKdk(key: KeyringKey, kdkId: Uint8Array, kdk: Uint8Array): Bytes {
-  const nonce = new Uint8Array(NONCE_BYTES);
-  drawRandom(nonce);
-  return sealKdkWith(key, kdkId, kdk, nonce);
+  return sealKdkWith(key, kdkId, kdk, randomBytes(NONCE_BYTES));
 }
 
 /** The deterministic part of {@link sealKdk}, for it and for test vectors: a nonce is for one KDK only. */

@@ -4,11 +4,11 @@
  */
 
 import { type Bytes, equalBytes, toLatin1 } from "./bytes.ts";
-import { type Clock, type Instant, idleTimer, instant, keepingTimer, promptly } from "./clock.ts";
+import { type Clock, type Instant, instant, keepingTimer, promptly } from "./clock.ts";
 import { type EncryptionContext, kmsContext } from "./context.ts";
 import { KeyfoldError } from "./errors.ts";
 import { Flights } from "./flights.ts";
-import { Freshness } from "./freshness.ts";
+import { Freshness, sweepLater } from "./freshness.ts";
 import { type KeyringDocument, parseKeyring } from "./keyring-document.ts";
 import { importKeyringKey, type KeyringKey, openKdk, requireMac } from "./keyring-key.ts";
 import { isStoreOutage, Searches, StoreReads, storeCall } from "./keyring-reads.ts";
@@ -20,8 +20,6 @@ import { asKeyfoldError } from "./retries.ts";
 import { codeOf, type KeyringMessage, keyrings, reportKey, since } from "./telemetry.ts";
 import { type Identified, type Import, type Unwrapped, Unwrapping } from "./unwrapping.ts";
 
-const HOUR_MS = 3_600_000;
-const SWEEPS_IN_A_LIFE = 24;
 /** The unwraps of a keyring are few, and no envelope causes them. */
 const NO_BUDGET = { burst: Number.POSITIVE_INFINITY, perSecond: 1 };
 /** The part of a deadline that the store may use up: the rest is for the master keys. */
@@ -517,14 +515,8 @@ export class KeyringKeys {
     this.reload({ signals: [], background: true }).then(end, end);
   }
 
-  /** As in the cache of envelopes' keys: what is past its time does not stay until the next use. */
   #sweepLater(): void {
-    const keys = new WeakRef(this);
-    const interval = Math.min(this.settings.expireAfter / SWEEPS_IN_A_LIFE, HOUR_MS);
-    this.#sweep ??= idleTimer(this.settings.clock, interval, () => {
-      const present = keys.deref();
-      if (present !== undefined) present.#sweepNow();
-    });
+    this.#sweep ??= sweepLater(this, this.settings, (keys) => keys.#sweepNow());
   }
 
   #sweepNow(): void {

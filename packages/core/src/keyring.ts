@@ -1,7 +1,6 @@
 /** The keyring: a project's KDKs in a store, under one key that the master keys wrap. docs/spec/keyring-v1.md */
 
-import { isUint8Array } from "node:util/types";
-import { type Bytes, copyOf, decodeBase64url, encodeBase64url, equalBytes, toLatin1 } from "./bytes.ts";
+import { copyOf, decodeBase64url, encodeBase64url, equalBytes, toLatin1 } from "./bytes.ts";
 import { asker, type OperationOptions, requireNotAborted, settle } from "./callers.ts";
 import { type Clock, keepingTimer, sleep } from "./clock.ts";
 import type { EncryptionContext } from "./context.ts";
@@ -12,11 +11,12 @@ import { formatKeyring, type KdkState, type KeyringDocument, type KeyringEntry }
 import { importKeyringKey, type KeyringKey, macOf, openKdkBytes, sealKdk } from "./keyring-key.ts";
 import { KeyringKeys, type KeyringSettings, reportDocument, type VerifiedKeyring } from "./keyring-keys.ts";
 import type { KeyringStore } from "./keyring-store.ts";
-import type { KeyOperation, MasterKeyProvider, WrappedKey } from "./master-key.ts";
-import { duration, MINUTE, providerList, times } from "./option-checks.ts";
-import { drawRandom, jitter } from "./random.ts";
+import type { MasterKeyProvider, WrappedKey } from "./master-key.ts";
+import { duration, MINUTE, providerList, requireOptions, times } from "./option-checks.ts";
+import { jitter, randomBytes } from "./random.ts";
 import { asKeyfoldError } from "./retries.ts";
 import { codeOf, keyrings, since } from "./telemetry.ts";
+import { unwrapOnce } from "./unwrapping.ts";
 import { wrapKey } from "./wrapping.ts";
 
 const MAX_KEYS = 4_096;
@@ -120,10 +120,11 @@ interface Draft {
  * @throws `ERR_KEYRING_CONFLICT` where there is one; `ERR_KEYRING_READ_ONLY`; a master key's code; `ERR_INVALID_ARGUMENT`
  */
 export async function createKeyring(options: CreateKeyringOptions): Promise<KeyringSummary> {
-  const { kmsContext = {}, ...rest } = optionsObject(options, "createKeyring", CREATE_OPTIONS);
+  requireOptions(options, CREATE_OPTIONS, "createKeyring");
+  const { kmsContext = {}, ...rest } = options;
   const keys = new KeyringKeys(settingsOf({ ...rest }));
-  const keyringKey = random(KEY_BYTES);
-  const kdk = random(KEY_BYTES);
+  const keyringKey = randomBytes(KEY_BYTES);
+  const kdk = randomBytes(KEY_BYTES);
   try {
     const key = importKeyringKey(keyringKey, keys.settings.encodedProject);
     const wraps = await wrapAll(keys, keys.settings.wrapWith, keyringKey, kmsContext, {});
@@ -151,7 +152,8 @@ export async function createKeyring(options: CreateKeyringOptions): Promise<Keyr
  * `ERR_KEYRING_UNAVAILABLE`, a master key's code, `ERR_INVALID_ARGUMENT`
  */
 export async function openKeyring(options: OpenKeyringOptions): Promise<Keyring> {
-  const keys = new KeyringKeys(settingsOf(optionsObject(options, "openKeyring", OPEN_OPTIONS)));
+  requireOptions(options, OPEN_OPTIONS, "openKeyring");
+  const keys = new KeyringKeys(settingsOf(options));
   try {
     await keys.obtain({ signals: [] });
     keys.watch();
@@ -200,7 +202,7 @@ export class Keyring implements AsyncDisposable {
   rotate(options?: ChangeOptions): Promise<KeyringSummary> {
     return this.#change(options, ({ document, key }) => {
       if (document.keys.length >= MAX_KEYS) throw new KeyfoldError("ERR_KEYRING_FULL");
-      const kdk = random(KEY_BYTES);
+      const kdk = randomBytes(KEY_BYTES);
       try {
         const retired = document.keys.map((entry) => withState(entry, "active", "retired"));
         return { key, document: { ...document, keys: [...retired, entryOf(this.#keys, key, kdk)] } };
@@ -318,7 +320,7 @@ export class Keyring implements AsyncDisposable {
    */
   rekey(options?: ChangeOptions): Promise<KeyringSummary> {
     return this.#change(options, async ({ document, key }) => {
-      const bytes = random(KEY_BYTES);
+      const bytes = randomBytes(KEY_BYTES);
       try {
         const next = importKeyringKey(bytes, this.#keys.settings.encodedProject);
         const mine = this.#wrappingOf(document);
@@ -363,7 +365,9 @@ export class Keyring implements AsyncDisposable {
 
   /** Those that the keyring is wrapped under. @throws `ERR_NO_USABLE_WRAP` where it is under none of `masterKeys` */
   #wrappingOf(document: KeyringDocument): readonly MasterKeyProvider[] {
-    const wrapping = this.#keys.wrapWith.filter((provider) => document.wraps.some(isOf(provider)));
+    const wrapping = this.#keys.wrapWith.filter((provider) =>
+      document.wraps.some(({ masterKey }) => provider.recognizes(masterKey)),
+    );
     if (wrapping.length > 0) return wrapping;
     throw new KeyfoldError(
       "ERR_NO_USABLE_WRAP",
@@ -381,7 +385,7 @@ export class Keyring implements AsyncDisposable {
     const kept: WrappedKey[] = [];
     for (const wrap of document.wraps) {
       if (fresh.some(({ masterKey }) => masterKey === wrap.masterKey)) continue;
-      const provider = this.#keys.wrapWith.find(isRecognizedBy(wrap));
+      const provider = this.#keys.wrapWith.find((one) => one.recognizes(wrap.masterKey));
       if (provider === undefined || !(await this.#stillOpens(provider, document, wrap, options)))
         kept.push(wrap);
     }
@@ -484,7 +488,7 @@ export class Keyring implements AsyncDisposable {
     wrap: WrappedKey,
     options?: OperationOptions,
   ): Promise<WrapVerification> {
-    const provider = this.#keys.unwrapWith.find(isRecognizedBy(wrap))?.name;
+    const provider = this.#keys.unwrapWith.find((one) => one.recognizes(wrap.masterKey))?.name;
     try {
       await this.#confirm({ ...document, wraps: [wrap] }, options);
       return { masterKey: wrap.masterKey, provider, ok: true };
@@ -551,39 +555,12 @@ async function openedBy(
   const asking = keys.withClosing(asker(options));
   await settle(
     keys.calls.within([provider], asking, (signal) =>
-      keys.calls.call(provider, "unwrap", signal, () => lookedAt(provider, wrap, { context, signal }, check)),
+      keys.calls.call(provider, "unwrap", signal, () =>
+        unwrapOnce(provider, wrap, { context, signal }, check),
+      ),
     ),
     options,
   );
-}
-
-/** The bytes are wiped here, also where the answer comes so late that nobody waits for it. */
-async function lookedAt(
-  provider: MasterKeyProvider,
-  wrap: WrappedKey,
-  operation: KeyOperation,
-  check: (bytes: Uint8Array) => void,
-): Promise<void> {
-  const opened = await provider.unwrapKey(wrap, operation);
-  if (!isUint8Array(opened)) {
-    throw new KeyfoldError(
-      "ERR_MASTER_KEY_BAD_REPLY",
-      `${provider.name} unwrapped something that is no key.`,
-    );
-  }
-  try {
-    check(opened);
-  } finally {
-    opened.fill(0);
-  }
-}
-
-function isRecognizedBy({ masterKey }: WrappedKey): (provider: MasterKeyProvider) => boolean {
-  return (provider) => provider.recognizes(masterKey);
-}
-
-function isOf(provider: MasterKeyProvider): (wrap: WrappedKey) => boolean {
-  return ({ masterKey }) => provider.recognizes(masterKey);
 }
 
 /** A new active KDK. */
@@ -637,12 +614,6 @@ function uris({ wraps }: Pick<KeyringDocument, "wraps">): string {
   return wraps.map(({ masterKey }) => masterKey).join(", ");
 }
 
-function random(length: number): Bytes {
-  const bytes = new Uint8Array(length);
-  drawRandom(bytes);
-  return bytes;
-}
-
 const CREATE_OPTIONS = ["project", "store", "masterKeys", "kmsContext", "deadline", "clock"];
 const OPEN_OPTIONS = [
   "project",
@@ -656,14 +627,6 @@ const OPEN_OPTIONS = [
   "reloadAfter",
   "clock",
 ];
-
-function optionsObject<T extends object>(options: T, name: string, known: readonly string[]): T {
-  requireArgument(typeof options === "object" && options !== null, `${name} takes an object of options.`);
-  for (const option of Object.keys(options)) {
-    requireArgument(known.includes(option), `${name} has no option "${option}".`);
-  }
-  return options;
-}
 
 function settingsOf(options: OpenKeyringOptions): KeyringSettings {
   const { project, store } = options;
@@ -680,7 +643,7 @@ function settingsOf(options: OpenKeyringOptions): KeyringSettings {
     encodedProject: encodeName("project", project),
     store,
     wrapWith,
-    unwrapWith: [...wrapWith, ...openWith.filter((provider) => !wrapWith.includes(provider))],
+    unwrapWith: [...new Set([...wrapWith, ...openWith])],
     pins: pinsOf(options.pin),
     reloadAfter: duration("reloadAfter", options.reloadAfter, MINUTE),
     ...times(options),

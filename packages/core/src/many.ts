@@ -73,23 +73,13 @@ export function sealMany(
   options?: ManyOptions & AsText,
 ): AsyncIterableIterator<ManyResult<Bytes | string>> {
   const asText = options?.text === true;
-  const now = ({ plaintext, context }: ItemToSeal) =>
-    asText ? one.sealTextSync(plaintext, context) : one.sealSync(plaintext, context);
-  const later = ({ plaintext, context }: ItemToSeal, asking: OperationOptions): Promise<Bytes | string> =>
-    asText ? one.sealText(plaintext, context, asking) : one.seal(plaintext, context, asking);
-  return inOrder(items, () => {
-    operations.requireMasterKeys();
-    const keys = new BatchKeys(operations);
-    return batch(operations, options, (item, signal) => {
-      requireItem(item);
-      return nowOrLater(
-        () => now(item),
-        async () => {
-          await keys.obtainSealer(signal);
-          return later(item, { signal });
-        },
-      );
-    });
+  return each<ItemToSeal, Bytes | string>(operations, items, options, {
+    check: () => operations.requireMasterKeys(),
+    now: ({ plaintext, context }) =>
+      asText ? one.sealTextSync(plaintext, context) : one.sealSync(plaintext, context),
+    obtain: (keys, _item, signal) => keys.obtainSealer(signal),
+    later: ({ plaintext, context }, asking) =>
+      asText ? one.sealText(plaintext, context, asking) : one.seal(plaintext, context, asking),
   });
 }
 
@@ -101,20 +91,43 @@ export function openMany(
   options?: ManyOptions & AsText,
 ): AsyncIterableIterator<ManyResult<Bytes | string>> {
   const asText = options?.text === true;
-  const now = ({ envelope, context }: ItemToOpen) =>
-    asText ? one.openTextSync(envelope, context) : one.openSync(envelope, context);
-  const later = ({ envelope, context }: ItemToOpen, asking: OperationOptions): Promise<Bytes | string> =>
-    asText ? one.openText(envelope, context, asking) : one.open(envelope, context, asking);
+  return each<ItemToOpen, Bytes | string>(operations, items, options, {
+    check: () => operations.requireMayOpen(),
+    now: ({ envelope, context }) =>
+      asText ? one.openTextSync(envelope, context) : one.openSync(envelope, context),
+    obtain: async (keys, { envelope }, signal) => {
+      await keys.obtainOpener(operations.admit(envelope).header, signal);
+    },
+    later: ({ envelope, context }, asking) =>
+      asText ? one.openText(envelope, context, asking) : one.open(envelope, context, asking),
+  });
+}
+
+/** How one item is worked on: from memory, and where a key is missing there, once it was obtained. */
+interface Way<I, O> {
+  /** Throws what no item could be worked on for. */
+  check(): void;
+  now(item: I): O;
+  obtain(keys: BatchKeys, item: I, signal: AbortSignal): Promise<void>;
+  later(item: I, asking: OperationOptions): Promise<O>;
+}
+
+function each<I, O>(
+  operations: Operations,
+  items: Items<I>,
+  options: ManyOptions | undefined,
+  way: Way<I, O>,
+): AsyncIterableIterator<ManyResult<O>> {
   return inOrder(items, () => {
-    operations.requireMayOpen();
+    way.check();
     const keys = new BatchKeys(operations);
     return batch(operations, options, (item, signal) => {
       requireItem(item);
       return nowOrLater(
-        () => now(item),
+        () => way.now(item),
         async () => {
-          await keys.obtainOpener(operations.admit(item.envelope).header, signal);
-          return later(item, { signal });
+          await way.obtain(keys, item, signal);
+          return way.later(item, { signal });
         },
       );
     });

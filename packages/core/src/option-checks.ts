@@ -36,6 +36,24 @@ export function times(options: TimeOptions): Times {
   };
 }
 
+/**
+ * Refuses what is not an object of the options `known`: a misspelt option must not be a silent default.
+ *
+ * @param factory the function's name, for the message of `ERR_INVALID_ARGUMENT`
+ */
+export function requireOptions(options: unknown, known: readonly string[], factory: string): void {
+  requireArgument(
+    typeof options === "object" && options !== null,
+    `The options of ${factory} must be an object.`,
+  );
+  for (const name of Object.keys(options)) {
+    requireArgument(
+      known.includes(name),
+      `${factory} has no option "${name}". Its options: ${known.join(", ")}.`,
+    );
+  }
+}
+
 /** The providers of an option: one, several or none. @throws `ERR_INVALID_ARGUMENT` */
 export function providerList(
   name: string,

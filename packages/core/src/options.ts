@@ -125,7 +125,7 @@ export function resolveOptions(options: KeyfoldOptions): Settings {
     keyring,
     acceptEmbedded: acceptEmbedded(options),
     wrapWith,
-    unwrapWith: [...wrapWith, ...openWith.filter((provider) => !wrapWith.includes(provider))],
+    unwrapWith: [...new Set([...wrapWith, ...openWith])],
     kmsContexts: [
       kdkContext("kmsContext", options.project, options.kmsContext ?? {}),
       ...list("openKmsContexts", options.openKmsContexts).map((own) =>

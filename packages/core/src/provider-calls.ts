@@ -2,9 +2,10 @@
 
 import { type Clock, promptly, withDeadline } from "./clock.ts";
 import { KeyfoldError } from "./errors.ts";
+import { Lazy } from "./lazy.ts";
 import type { MasterKeyProvider } from "./master-key.ts";
-import { asKeyfoldError, Backoff, retrying } from "./retries.ts";
-import { digestOf, type Reports, type RequestMessage, since, unwraps, wraps } from "./telemetry.ts";
+import { Backoff, retrying } from "./retries.ts";
+import { codeOf, digestOf, type Reports, type RequestMessage, since, unwraps, wraps } from "./telemetry.ts";
 
 /** Who asks, and what that allows. */
 export interface Asker {
@@ -29,7 +30,7 @@ export class ProviderCalls {
   readonly clock: Clock;
   readonly #deadline: number;
   readonly #backoffs = new Map<MasterKeyProvider, Backoff>();
-  readonly #loads = new Map<MasterKeyProvider, Promise<void>>();
+  readonly #loads = new Map<MasterKeyProvider, Lazy<void>>();
 
   constructor(clock: Clock, deadline: number) {
     this.clock = clock;
@@ -86,10 +87,9 @@ export class ProviderCalls {
 
   /** Once for each provider, and again after a failure. */
   #load(provider: MasterKeyProvider): Promise<void> {
-    const load = this.#loads.get(provider) ?? (async () => provider.load?.())();
+    const load = this.#loads.get(provider) ?? new Lazy(async () => provider.load?.());
     this.#loads.set(provider, load);
-    load.catch(() => this.#loads.delete(provider));
-    return load;
+    return load.get();
   }
 }
 
@@ -107,8 +107,7 @@ async function observed<T>(
     reports.report(() => ({ ms: since(started), masterKey: digestOf(name) }));
     return answer;
   } catch (error) {
-    const code = asKeyfoldError(error).code;
-    reports.report(() => ({ ms: since(started), masterKey: digestOf(name), code }));
+    reports.report(() => ({ ms: since(started), masterKey: digestOf(name), ...codeOf(error) }));
     throw error;
   }
 }

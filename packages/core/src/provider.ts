@@ -1,32 +1,18 @@
 /** `@keyfold/core/provider`: what a master-key provider is made of, so that each writes only what is its service's own. */
 
 import { type Bytes, copyOf } from "./bytes.ts";
+import { aborted, settle } from "./callers.ts";
 import { promptly as orReason } from "./clock.ts";
 import { KeyfoldError, requireArgument } from "./errors.ts";
 import { KEY_BYTES } from "./key-hierarchy.ts";
 
 export { type Bytes, concat, copyOf, equalBytes } from "./bytes.ts";
+export { aborted } from "./callers.ts";
 export { requireArgument } from "./errors.ts";
 export { KEY_BYTES } from "./key-hierarchy.ts";
+export { Lazy } from "./lazy.ts";
+export { requireOptions } from "./option-checks.ts";
 export { importPackage, type MasterKeyUri, parseMasterKeyUri, percentDecoded } from "./uri.ts";
-
-/**
- * Refuses what is not an object of the options `known`: a misspelt option must not be a silent default.
- *
- * @param factory the function's name, for the message of `ERR_INVALID_ARGUMENT`
- */
-export function requireOptions(options: unknown, known: readonly string[], factory: string): void {
-  requireArgument(
-    typeof options === "object" && options !== null,
-    `The options of ${factory} must be an object.`,
-  );
-  for (const name of Object.keys(options)) {
-    requireArgument(
-      known.includes(name),
-      `${factory} has no option "${name}". Its options: ${known.join(", ")}.`,
-    );
-  }
-}
 
 /** A key to be wrapped: exactly 32 bytes, or `ERR_INVALID_ARGUMENT`. */
 export function requireKey(key: unknown): asserts key is Uint8Array {
@@ -47,11 +33,6 @@ export function requireNotAborted(signal: AbortSignal): void {
   if (signal.aborted) throw aborted(signal);
 }
 
-/** `ERR_ABORTED`, with the signal's reason as its cause. */
-export function aborted(signal: AbortSignal): KeyfoldError {
-  return new KeyfoldError("ERR_ABORTED", undefined, { cause: signal.reason });
-}
-
 /** `ERR_MASTER_KEY_REJECTED`: not this key, this context, or this ciphertext. */
 export function rejected(detail: string, cause?: unknown): KeyfoldError {
   return new KeyfoldError("ERR_MASTER_KEY_REJECTED", detail, cause === undefined ? {} : { cause });
@@ -63,12 +44,8 @@ export function badReply(detail: string, cause?: unknown): KeyfoldError {
 }
 
 /** What `promise` gives, or `ERR_ABORTED` as soon as the signal aborts; the promise then settles unobserved. */
-export async function promptly<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  try {
-    return await orReason(promise, signal);
-  } catch (error) {
-    throw signal.aborted && error === signal.reason ? aborted(signal) : error;
-  }
+export function promptly<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return settle(orReason(promise, signal), { signal });
 }
 
 /** Bytes out of an SDK's hands: a copy in memory of its own, while the SDK's, in Node's shared pool as a rule, are wiped. */
@@ -76,32 +53,6 @@ export function takeBytes(bytes: Uint8Array): Bytes {
   const taken = copyOf(bytes);
   bytes.fill(0);
   return taken;
-}
-
-/** A value that is made when it is first asked for: once, however many ask at the same time, and again after a failure. */
-export class Lazy<T> {
-  readonly #make: () => Promise<T>;
-  #made: Promise<T> | undefined;
-
-  constructor(make: () => Promise<T>) {
-    this.#make = make;
-  }
-
-  get(): Promise<T> {
-    if (this.#made === undefined) {
-      const made = this.#make();
-      this.#made = made;
-      made.catch(() => {
-        this.#made = undefined;
-      });
-    }
-    return this.#made;
-  }
-
-  /** What was made or is being made, if anything. */
-  get made(): Promise<T> | undefined {
-    return this.#made;
-  }
 }
 
 /**

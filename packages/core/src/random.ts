@@ -1,6 +1,7 @@
 /** The one place that randomness comes from. */
 
 import { randomFillSync } from "node:crypto";
+import type { Bytes } from "./bytes.ts";
 
 /** One call to the system's generator costs 5 µs, whether for 68 bytes or for 4,096; a slice of a pool costs 0.1 µs. */
 const POOL_BYTES = 4_096;
@@ -25,6 +26,13 @@ export function drawRandom(into: Uint8Array): void {
     into[i] = pool[used] ?? 0;
     pool[used++] = 0;
   }
+}
+
+/** So many random bytes, the caller's own. */
+export function randomBytes(length: number): Bytes {
+  const bytes = new Uint8Array(length);
+  drawRandom(bytes);
+  return bytes;
 }
 
 /** A number from 0 up to 1 that spreads retries and refreshes in time. Predictable: nothing secret depends on it. */

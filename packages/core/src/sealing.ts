@@ -5,7 +5,7 @@ import { MESSAGE_SALT_BYTES, messageBytes, sealMessage } from "./cobblestone.ts"
 import { NONCE_BYTES, SEALED_DEK_BYTES } from "./envelope.ts";
 import type { SecretKey } from "./hkdf.ts";
 import { KEY_BYTES, sealDek } from "./key-hierarchy.ts";
-import { drawRandom } from "./random.ts";
+import { drawRandom, randomBytes } from "./random.ts";
 
 /** What every envelope under one KEK shares. */
 export interface SealingKey {
@@ -69,8 +69,7 @@ export interface FreshHeader {
 
 /** Draws a DEK for one who seals its message, or its messages, apart. */
 export function sealHeader(key: SealingKey): FreshHeader {
-  const dek = new Uint8Array(KEY_BYTES);
-  drawRandom(dek);
+  const dek = randomBytes(KEY_BYTES);
   return { header: reheadMessage(key, dek, NO_MESSAGE), dek };
 }
 

@@ -8,7 +8,7 @@ import type { EncryptionContext } from "./context.ts";
 import { KeyfoldError, requireArgument } from "./errors.ts";
 import type { Operations } from "./operations.ts";
 import { type Beginning, OpeningPieces, type Pieces, SealingPieces } from "./pieces.ts";
-import { drawRandom } from "./random.ts";
+import { randomBytes } from "./random.ts";
 import { sealHeader } from "./sealing.ts";
 
 /** A plaintext in, its envelope out. Checks its arguments now, and asks for the key with the first write. */
@@ -44,9 +44,7 @@ async function begin(
   options?: OperationOptions,
 ): Promise<Beginning> {
   const { header, dek } = sealHeader(await operations.sealingKey(options));
-  const salt = new Uint8Array(MESSAGE_SALT_BYTES);
-  drawRandom(salt);
-  const keys = new MessageKeys(dek, salt, context);
+  const keys = new MessageKeys(dek, randomBytes(MESSAGE_SALT_BYTES), context);
   dek.fill(0);
   return { header, keys };
 }

@@ -5,12 +5,13 @@
 
 import { createHash } from "node:crypto";
 import { type Channel, channel } from "node:diagnostics_channel";
-import { KeyfoldError, type KeyfoldErrorCode } from "./errors.ts";
+import type { KeyfoldErrorCode } from "./errors.ts";
+import { asKeyfoldError } from "./retries.ts";
 
 /** Bytes of a digest that stand for a key's name. */
 const DIGEST_BYTES = 9;
 
-/** Of `keyfold:seal` and `keyfold:open`: one for each secret, whole or streamed, that was asked for with valid arguments. */
+/** Of `keyfold:seal` and `keyfold:open`: one for each whole secret that was asked for with valid arguments; streams, ranges and fields have none. */
 export interface SecretMessage {
   /** Milliseconds from the call to its result. */
   readonly ms: number;
@@ -96,8 +97,8 @@ export function since(started: number): number {
 }
 
 /** The code of what was thrown, as a part of a message. */
-export function codeOf(error: unknown): { readonly code?: KeyfoldErrorCode } {
-  return error instanceof KeyfoldError ? { code: error.code } : { code: "ERR_MASTER_KEY_BAD_REPLY" };
+export function codeOf(error: unknown): { readonly code: KeyfoldErrorCode } {
+  return { code: asKeyfoldError(error).code };
 }
 
 /** @param age milliseconds since a master key last gave the key of this id */

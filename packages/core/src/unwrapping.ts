@@ -13,7 +13,7 @@ import { KeyfoldError, type UnwrapAttempt } from "./errors.ts";
 import { Flights } from "./flights.ts";
 import { firstOf } from "./hedge.ts";
 import { KEY_BYTES } from "./key-hierarchy.ts";
-import type { MasterKeyProvider, WrappedKey } from "./master-key.ts";
+import type { KeyOperation, MasterKeyProvider, WrappedKey } from "./master-key.ts";
 import { type Asker, isDeadline, type ProviderCalls } from "./provider-calls.ts";
 import { asKeyfoldError } from "./retries.ts";
 
@@ -52,9 +52,9 @@ export interface UnwrapSettings {
 /** What becomes of the 32 bytes that a master key unwraps. */
 export interface Import<K> {
   /** @param bytes 32 bytes, wiped when this has returned */
-  key(bytes: Uint8Array): K;
+  readonly key: (bytes: Uint8Array) => K;
   /** What to fail with where the id is not the one that was wanted. */
-  mismatch(): KeyfoldError;
+  readonly mismatch: () => KeyfoldError;
 }
 
 /** A master key, with the wraps of an envelope that it will be asked to unwrap. */
@@ -203,7 +203,7 @@ export class Unwrapping<K extends Identified> {
     return this.#flights.join(name, signal, async (flight) => {
       this.#charge(search);
       return this.#calls.call(provider, "unwrap", flight, () =>
-        this.#request(provider, wrap, context, flight),
+        unwrapOnce(provider, wrap, { context, signal: flight }, this.#import.key),
       );
     });
   }
@@ -211,23 +211,6 @@ export class Unwrapping<K extends Identified> {
   #charge(search: Search): void {
     if (!search.paid) this.#budget.take();
     search.paid = true;
-  }
-
-  /** The bytes of the key are wiped here, also where the answer comes so late that nobody waits for it. */
-  async #request(
-    provider: MasterKeyProvider,
-    wrap: WrappedKey,
-    context: EncryptionContext,
-    signal: AbortSignal,
-  ): Promise<K> {
-    const key = await provider.unwrapKey(ownWrap(wrap), { context, signal });
-    if (!isUint8Array(key)) throw badReply(provider);
-    try {
-      if (key.length !== KEY_BYTES) throw badReply(provider);
-      return this.#import.key(key);
-    } finally {
-      key.fill(0);
-    }
   }
 
   #digest(
@@ -252,6 +235,28 @@ export class Unwrapping<K extends Identified> {
     this.#seen.add(digest);
     const [oldest] = this.#seen;
     if (this.#seen.size > MOST_SEEN && oldest !== undefined) this.#seen.delete(oldest);
+  }
+}
+
+/**
+ * One request. The bytes of the key are wiped here, also where the answer comes so late that nobody waits for it.
+ *
+ * @param use is given the 32 bytes, which it does not keep
+ * @throws what the provider fails with; `ERR_MASTER_KEY_BAD_REPLY` for an answer that is not 32 bytes
+ */
+export async function unwrapOnce<T>(
+  provider: MasterKeyProvider,
+  wrap: WrappedKey,
+  operation: KeyOperation,
+  use: (key: Uint8Array) => T,
+): Promise<T> {
+  const key = await provider.unwrapKey(ownWrap(wrap), operation);
+  if (!isUint8Array(key)) throw badReply(provider);
+  try {
+    if (key.length !== KEY_BYTES) throw badReply(provider);
+    return use(key);
+  } finally {
+    key.fill(0);
   }
 }
 
