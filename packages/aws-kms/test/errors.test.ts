@@ -10,9 +10,9 @@ import {
 import { KeyfoldError, type KeyfoldErrorCode } from "@keyfold/core";
 import { mockClient } from "aws-sdk-client-mock";
 import { beforeEach, describe, expect, test } from "vitest";
+import { rejectionOf } from "../../../test/support/refusal.ts";
 import { awsKms } from "../src/index.ts";
 import { operation, secret } from "./support/material.ts";
-import { rejectionOf } from "./support/refusal.ts";
 
 const arn = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 const client = new KMSClient({ region: "eu-central-1" });

@@ -2,10 +2,10 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { refusalOf } from "../../../test/support/refusal.ts";
 import { formatArn, type KmsArn, parseArn, sameKey } from "../src/arn.ts";
 import { type AwsKmsOptions, awsKms } from "../src/aws-kms.ts";
 import { configuredKey } from "../src/key-id.ts";
-import { refusalOf } from "./support/refusal.ts";
 
 const id = "1234abcd-12ab-34cd-56ef-1234567890ab";
 const otherId = "ffffffff-12ab-34cd-56ef-1234567890ab";

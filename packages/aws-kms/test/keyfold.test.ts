@@ -2,8 +2,8 @@
 
 import { createKeyfold, type Keyfold, type KeyfoldOptions, type MasterKeyProvider } from "@keyfold/core";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { rejectionOf } from "../../../test/support/refusal.ts";
 import { clientFor, type FakeAwsKms, providerFor, startKms } from "./support/material.ts";
-import { rejectionOf } from "./support/refusal.ts";
 
 const context = { name: "db_password" };
 const always = { times: Number.POSITIVE_INFINITY };

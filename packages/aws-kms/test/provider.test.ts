@@ -13,6 +13,7 @@ import {
 import type { KeyfoldErrorCode } from "@keyfold/core";
 import { mockClient } from "aws-sdk-client-mock";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { rejectionOf } from "../../../test/support/refusal.ts";
 import { type AwsKmsClient, awsKms } from "../src/index.ts";
 import { withoutCredentials } from "./support/environment.ts";
 import {
@@ -25,7 +26,6 @@ import {
   secret,
   startKms,
 } from "./support/material.ts";
-import { rejectionOf } from "./support/refusal.ts";
 
 describe("no data is lost", () => {
   test("to an alias that moves: the wrap names the ARN that answered, and that key's provider opens it", async () => {

@@ -1,8 +1,8 @@
 /** A provider by its URI. */
 
 import { describe, expect, test } from "vitest";
+import { refusalOf } from "../../../test/support/refusal.ts";
 import { awsKms, masterKeyFromUri } from "../src/index.ts";
-import { refusalOf } from "./support/refusal.ts";
 
 const keyArn = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 const aliasArn = "arn:aws:kms:eu-central-1:111122223333:alias/billing";

@@ -2,8 +2,8 @@
 
 import type { KeyfoldErrorCode, MasterKeyProvider, WrappedKey } from "@keyfold/core";
 import { describe, expect, test } from "vitest";
+import { rejectionOf } from "../../../test/support/refusal.ts";
 import { gcpKms } from "../src/index.ts";
-import { rejectionOf } from "./support/refusal.ts";
 import { failingClient, keyName, ScriptedClient } from "./support/scripted-client.ts";
 import { key, operation } from "./support/service.ts";
 

@@ -2,7 +2,7 @@
 
 import { createKeyfold, type KeyfoldErrorCode } from "@keyfold/core";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { rejectionOf } from "./support/refusal.ts";
+import { rejectionOf } from "../../../test/support/refusal.ts";
 import { providerOf, serve, startService } from "./support/service.ts";
 
 const project = "billing/prod";

@@ -2,8 +2,8 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { refusalOf } from "../../../test/support/refusal.ts";
 import * as gcp from "../src/index.ts";
-import { refusalOf } from "./support/refusal.ts";
 import { keyName, ScriptedClient } from "./support/scripted-client.ts";
 
 const { gcpKms, masterKeyFromUri } = gcp;

@@ -3,8 +3,8 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { rejectionOf } from "../../../test/support/refusal.ts";
 import { gcpKms } from "../src/index.ts";
-import { rejectionOf } from "./support/refusal.ts";
 import { keyName, type ScriptedClient } from "./support/scripted-client.ts";
 import { key, operation, soon } from "./support/service.ts";
 

@@ -4,8 +4,8 @@ import { createServer } from "node:net";
 import { inspect } from "node:util";
 import type { WrappedKey } from "@keyfold/core";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { rejectionOf } from "../../../test/support/refusal.ts";
 import { gcpKms } from "../src/index.ts";
-import { rejectionOf } from "./support/refusal.ts";
 import { ScriptedClient } from "./support/scripted-client.ts";
 import {
   aad,

@@ -2,9 +2,9 @@
 
 import type { KeyfoldErrorCode } from "@keyfold/core";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { rejectionOf } from "../../../test/support/refusal.ts";
 import { crc32c } from "../src/crc32c.ts";
 import { type GcpDecryptReply, type GcpEncryptReply, gcpKms } from "../src/index.ts";
-import { rejectionOf } from "./support/refusal.ts";
 import { failingClient, keyName, ScriptedClient } from "./support/scripted-client.ts";
 import { aad, key, operation, soon } from "./support/service.ts";
 

@@ -5,8 +5,8 @@ import { dirname, join } from "node:path";
 import { createKeyfold, type Keyfold, type MasterKeyProvider } from "@keyfold/core";
 import * as local from "@keyfold/local";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { rejectionOf } from "../../../test/support/refusal.ts";
 import { masterBytes, setVariable, temporaryDirectory } from "./support/material.ts";
-import { rejectionOf } from "./support/refusal.ts";
 
 const { createLocalKeyFile, envKey, localKeyFile, passphraseKey, rotateLocalKeyFile } = local;
 

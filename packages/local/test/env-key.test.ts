@@ -3,11 +3,11 @@
 import { inspect } from "node:util";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { refusalOf, rejectionOf } from "../../../test/support/refusal.ts";
 import { envKey } from "../src/env-key.ts";
 import { decodeKey, everySpelling } from "../src/key-text.ts";
 import { localKey } from "../src/wrap.ts";
 import { hex, masterBytes, operation, secret, setVariable } from "./support/material.ts";
-import { refusalOf, rejectionOf } from "./support/refusal.ts";
 
 const NAME = "KEYFOLD_TEST_KEY";
 const uri = localKey(Uint8Array.from(masterBytes)).masterKey;

@@ -3,11 +3,11 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { refusalOf, rejectionOf } from "../../../test/support/refusal.ts";
 import { readKeyFile, unreadable } from "../src/key-file-read.ts";
 import { createLocalKeyFile, rotateLocalKeyFile } from "../src/key-file-write.ts";
 import { localKey } from "../src/wrap.ts";
 import { keyFileOf, temporaryDirectory } from "./support/material.ts";
-import { refusalOf, rejectionOf } from "./support/refusal.ts";
 
 test.each([
   ["EACCES", "Run `chown USER /etc/master.key` with the user that the process runs as."],

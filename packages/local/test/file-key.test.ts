@@ -4,10 +4,10 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { refusalOf, rejectionOf } from "../../../test/support/refusal.ts";
 import { type LocalKeyFileOptions, localKeyFile } from "../src/file-key.ts";
 import { MAX_KEY_FILE_BYTES } from "../src/key-file.ts";
 import { entryOf, hex, keyFileOf, operation, secret, temporaryDirectory } from "./support/material.ts";
-import { refusalOf, rejectionOf } from "./support/refusal.ts";
 
 const first = entryOf(1);
 const source = new URL("../src/key-file-read.ts", import.meta.url);

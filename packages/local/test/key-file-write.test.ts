@@ -15,11 +15,11 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { rejectionOf } from "../../../test/support/refusal.ts";
 import { localKeyFile } from "../src/file-key.ts";
 import { formatKeyFile, MAX_KEY_FILE_BYTES, newEntry, parseKeyFile } from "../src/key-file.ts";
 import { createLocalKeyFile, rotateLocalKeyFile } from "../src/key-file-write.ts";
 import { hex, keyFileOf, operation, secret, temporaryDirectory } from "./support/material.ts";
-import { rejectionOf } from "./support/refusal.ts";
 
 const onWindows = process.platform === "win32";
 const URI = /^local:[0-9a-f]{32}$/;

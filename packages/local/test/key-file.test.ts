@@ -2,10 +2,10 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { refusalOf } from "../../../test/support/refusal.ts";
 import { formatKeyFile, type KeyFileEntry, newEntry, parseKeyFile } from "../src/key-file.ts";
 import { localKey } from "../src/wrap.ts";
 import { entryOf, hex, keyFileOf } from "./support/material.ts";
-import { refusalOf } from "./support/refusal.ts";
 
 const PATH = "/etc/app/master.key";
 

@@ -2,10 +2,10 @@
 
 import { KeyfoldError, type MasterKeyProvider, type WrappedKey } from "@keyfold/core";
 import { describe, expect, test } from "vitest";
+import { rejectionOf } from "../../../test/support/refusal.ts";
 import { localProvider } from "../src/local-provider.ts";
 import type { LocalKey } from "../src/wrap.ts";
 import { entryOf, hex, kmsContext, operation, secret } from "./support/material.ts";
-import { rejectionOf } from "./support/refusal.ts";
 
 const [first, second, third] = [entryOf(1), entryOf(2), entryOf(3)];
 

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { inspect } from "node:util";
 import type { MasterKeyProvider } from "@keyfold/core";
 import { describe, expect, test } from "vitest";
+import { refusalOf, rejectionOf } from "../../../test/support/refusal.ts";
 import { envKey } from "../src/env-key.ts";
 import { localKeyFile } from "../src/file-key.ts";
 import { formatKeyFile, parseKeyFile } from "../src/key-file.ts";
@@ -20,7 +21,6 @@ import {
   setVariable,
   temporaryDirectory,
 } from "./support/material.ts";
-import { refusalOf, rejectionOf } from "./support/refusal.ts";
 
 const NAME = "KEYFOLD_TEST_PRINT";
 const PASSPHRASE = "correct horse battery staple";

@@ -3,9 +3,9 @@
 import type { MasterKeyProvider, WrappedKey } from "@keyfold/core";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test, vi } from "vitest";
+import { refusalOf, rejectionOf } from "../../../test/support/refusal.ts";
 import { type PassphraseOptions, passphraseKey } from "../src/passphrase.ts";
 import { hex, kmsContext, operation, secret } from "./support/material.ts";
-import { refusalOf, rejectionOf } from "./support/refusal.ts";
 
 /** How often scrypt was asked. It runs as ever. */
 const derivations = vi.hoisted(() => ({ count: 0 }));

@@ -2,9 +2,9 @@
 
 import * as crypto from "node:crypto";
 import { beforeEach, expect, test, vi } from "vitest";
+import { rejectionOf } from "../../../test/support/refusal.ts";
 import { passphraseKey } from "../src/passphrase.ts";
 import { kmsContext, operation, secret } from "./support/material.ts";
-import { rejectionOf } from "./support/refusal.ts";
 
 vi.mock("node:crypto", async (importOriginal) => {
   const real = await importOriginal<typeof import("node:crypto")>();

@@ -1,10 +1,10 @@
 import { createCipheriv, createHmac } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, expectTypeOf, test } from "vitest";
+import { refusalOf } from "../../../test/support/refusal.ts";
 import { type Fernet, fernet, newFernet } from "../src/fernet.ts";
 import { cryptoCalls } from "./support/crypto-spies.ts";
 import { keyBytes, keyText } from "./support/material.ts";
-import { refusalOf } from "./support/refusal.ts";
 
 const NOW = 1_700_000_000_000;
 const box = fernet(keyText);

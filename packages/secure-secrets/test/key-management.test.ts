@@ -1,11 +1,11 @@
 import { pbkdf2Sync } from "node:crypto";
 import { describe, expect, expectTypeOf, test } from "vitest";
+import { refusalOf, rejectionOf } from "../../../test/support/refusal.ts";
 import { type Fernet, fernet } from "../src/fernet.ts";
 import { createKeyManagement, type KeyManagement } from "../src/key-management.ts";
 import { sealedMasterSecret, sealMasterSecret } from "../src/master-secret.ts";
 import { cryptoCalls } from "./support/crypto-spies.ts";
 import { keyManagement, keyText, MASTER_SECRET, newKeyfold, PROJECT } from "./support/material.ts";
-import { refusalOf, rejectionOf } from "./support/refusal.ts";
 
 const salt = Uint8Array.from({ length: 16 }, (_, i) => i);
 const kekOf = async (

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KeyfoldError } from "@keyfold/core";
 import { describe, expect, expectTypeOf, test } from "vitest";
+import { refusalOf, rejectionOf } from "../../../test/support/refusal.ts";
 import {
   createMigration,
   type Migration,
@@ -9,7 +10,6 @@ import {
 } from "../src/migration.ts";
 import { cryptoCalls } from "./support/crypto-spies.ts";
 import { collect, keyManagement, newKeyfold, recordOf, recordsOf } from "./support/material.ts";
-import { refusalOf, rejectionOf } from "./support/refusal.ts";
 
 function newMigration() {
   const { keyfold, masterKey } = newKeyfold();

@@ -2,6 +2,7 @@
 
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
+import { refusalOf, rejectionOf } from "../../../test/support/refusal.ts";
 import { fernet, newFernet } from "../src/fernet.ts";
 import { createKeyManagement } from "../src/key-management.ts";
 import { createMigration } from "../src/migration.ts";
@@ -14,7 +15,6 @@ import {
   newKeyfold,
   recordsOf,
 } from "./support/material.ts";
-import { refusalOf, rejectionOf } from "./support/refusal.ts";
 
 const SECRET = "hunter2 in the database";
 const secrets = [Buffer.from(keyBytes), Buffer.from(MASTER_SECRET), Buffer.from(SECRET)];

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { refusalOf } from "../../../test/support/refusal.ts";
 import { decodeBase64, encodeBase64 } from "../src/base64.ts";
 import { fernet } from "../src/fernet.ts";
 import { formatToken, parseToken, signedPart } from "../src/token.ts";
 import { keyText } from "./support/material.ts";
-import { refusalOf } from "./support/refusal.ts";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });

@@ -3,11 +3,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { refusalOf } from "../../../test/support/refusal.ts";
 import { decodeBase64 } from "../src/base64.ts";
 import { encryptWith, takeKeys } from "../src/cipher.ts";
 import { fernet } from "../src/fernet.ts";
 import { testAbsence, vectorsFolder } from "./support/absent.ts";
-import { refusalOf } from "./support/refusal.ts";
 
 interface Vector {
   readonly token: string;

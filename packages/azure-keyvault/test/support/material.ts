@@ -1,11 +1,6 @@
 /** Keys, contexts, a fake vault and providers for it. */
 
-import {
-  type EncryptionContext,
-  KeyfoldError,
-  type KeyOperation,
-  type MasterKeyProvider,
-} from "@keyfold/core";
+import type { EncryptionContext, KeyOperation, MasterKeyProvider } from "@keyfold/core";
 import {
   type FakeAzureKeyVault,
   type FakeAzureKeyVaultOptions,
@@ -14,6 +9,7 @@ import {
 import { onTestFinished } from "vitest";
 import { type AzureKeyVaultAlgorithm, type AzureKeyVaultSettings, azureKeyVault } from "../../src/index.ts";
 
+export { refusalOf, rejectionOf } from "../../../../test/support/refusal.ts";
 export type { FakeAzureKeyVault };
 
 export const algorithms: readonly AzureKeyVaultAlgorithm[] = ["RSA-OAEP-256", "A256KW", "A256GCM"];
@@ -69,27 +65,4 @@ export function untouched(vault: FakeAzureKeyVault): boolean {
 
 export function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("hex");
-}
-
-export async function rejectionOf(promise: Promise<unknown>): Promise<KeyfoldError> {
-  try {
-    await promise;
-  } catch (error) {
-    return known(error);
-  }
-  throw new Error("Nothing was rejected, where a refusal was expected.");
-}
-
-export function refusalOf(action: () => unknown): KeyfoldError {
-  try {
-    action();
-  } catch (error) {
-    return known(error);
-  }
-  throw new Error("Nothing was thrown, where a refusal was expected.");
-}
-
-function known(error: unknown): KeyfoldError {
-  if (error instanceof KeyfoldError) return error;
-  throw error;
 }

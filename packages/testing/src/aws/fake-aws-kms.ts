@@ -1,10 +1,9 @@
 /** A server that speaks the protocol of AWS KMS on the loopback interface, for tests through the real SDK. */
 
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { type FakeRequest, type Fault, type InjectOptions, Script } from "../faults.ts";
+import { listen, stop } from "../loopback.ts";
 import { answer, type Outcome, requirePossible, type Work } from "./aws-faults.ts";
 import { type Context, decrypt, encrypt, keyOf } from "./ciphertext.ts";
 import { parseInput } from "./input.ts";
@@ -60,9 +59,7 @@ export type FakeAwsAction =
 export async function startFakeAwsKms(options: FakeAwsKmsOptions = {}): Promise<FakeAwsKms> {
   const { region = "eu-central-1", account = "111122223333" } = options;
   const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return new FakeAwsKms(server, { region, account });
+  return new FakeAwsKms(server, await listen(server), { region, account });
 }
 
 /** A fake AWS KMS that is running: its keys, what it was asked, and what it shall do wrong. */
@@ -81,10 +78,10 @@ export class FakeAwsKms implements AsyncDisposable {
   readonly #script = new Script();
   readonly #closing = new AbortController();
 
-  constructor(server: Server, { region, account }: Required<FakeAwsKmsOptions>) {
+  constructor(server: Server, port: number, { region, account }: Required<FakeAwsKmsOptions>) {
     this.region = region;
     this.account = account;
-    this.endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    this.endpoint = `http://127.0.0.1:${port}`;
     this.credentials = {
       accessKeyId: `AKIA${randomBytes(8).toString("hex").toUpperCase()}`,
       secretAccessKey: randomBytes(30).toString("base64url"),
@@ -193,11 +190,7 @@ export class FakeAwsKms implements AsyncDisposable {
   /** Ends the server and every connection. Twice is fine. */
   async close(): Promise<void> {
     this.#closing.abort();
-    if (!this.#server.listening) return;
-    const closed = once(this.#server, "close");
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await closed;
+    await stop(this.#server);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

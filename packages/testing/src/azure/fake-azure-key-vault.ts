@@ -1,11 +1,10 @@
 /** A server that speaks the protocol of Azure Key Vault on the loopback interface, for tests through the real SDK. */
 
-import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
-import type { AddressInfo } from "node:net";
 import { Lazy } from "@keyfold/core/provider";
 import { type FakeRequest, type Fault, type InjectOptions, Script } from "../faults.ts";
+import { listen, stop } from "../loopback.ts";
 import { befall, kidFor, requirePossible, spoiled } from "./azure-faults.ts";
 import {
   type FakeAzureKeyType,
@@ -58,9 +57,7 @@ export async function startFakeAzureKeyVault(
   const { host = "emulator.vault.azure.net", kty = "RSA", keyName = "keyfold" } = options;
   const certificate = await certificateFor(host);
   const server = createServer(certificate);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  const port = await listen(server);
   const agent = new PinnedAgent(port, { ca: certificate.cert, keepAlive: true });
   return new FakeAzureKeyVault(
     server,
@@ -223,11 +220,7 @@ export class FakeAzureKeyVault implements AsyncDisposable {
   async close(): Promise<void> {
     this.#closing.abort();
     this.clientOptions.agent.destroy();
-    if (!this.#server.listening) return;
-    const closed = once(this.#server, "close");
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await closed;
+    await stop(this.#server);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

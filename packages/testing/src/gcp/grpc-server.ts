@@ -5,12 +5,12 @@
 
 import {
   createServer,
-  type Http2Server,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
 import { buffer } from "node:stream/consumers";
+import { listen } from "../loopback.ts";
 import { type GrpcStatus, statusOf } from "./grpc-status.ts";
 
 /** What came. */
@@ -66,17 +66,6 @@ export async function startGrpcServer(service: GrpcService): Promise<GrpcServer>
         for (const session of sessions) session.destroy();
       }),
   };
-}
-
-/** @returns the port, a free one of 127.0.0.1 */
-async function listen(server: Http2Server): Promise<number> {
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("The fake server has no port.");
-  return address.port;
 }
 
 async function serve(
