@@ -12,7 +12,8 @@ import {
 } from "node:crypto";
 import { type Bytes, concat } from "./bytes.ts";
 import { KeyfoldError, requireArgument } from "./errors.ts";
-import { expandInto, oneTimeKey, type SecretKey } from "./hkdf.ts";
+import { oneTimeKey, type SecretKey } from "./hkdf.ts";
+import { MessageKdf } from "./message-kdf.ts";
 
 export const MESSAGE_KEY_BYTES = 32;
 export const MESSAGE_SALT_BYTES = 24;
@@ -28,7 +29,7 @@ const COMMITMENT_BYTES = 32;
 export const MESSAGE_HEAD_BYTES: number = MESSAGE_SALT_BYTES + COMMITMENT_BYTES;
 const ALGORITHM = "aes-256-gcm";
 const GCM = { authTagLength: TAG_BYTES };
-const LABEL = new TextEncoder().encode("c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0");
+const kdf = new MessageKdf(new TextEncoder().encode("c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0"));
 
 /** Payload key ‖ base nonce ‖ commitment of the message at hand. Wiped before the function that filled it returns. */
 const okm = new Uint8Array(76);
@@ -95,9 +96,7 @@ export function openMessage(key: Uint8Array, context: Uint8Array, message: Uint8
       throw new KeyfoldError("ERR_CONTEXT_MISMATCH");
     }
     const chunks = message.subarray(MESSAGE_HEAD_BYTES);
-    return length < CHUNK_BYTES
-      ? own(openChunk(payload, baseNonce, chunks))
-      : openChunks(payload, chunks, length);
+    return length > CHUNK_BYTES ? openChunks(payload, chunks, length) : openFirst(payload, chunks);
   } finally {
     okm.fill(0);
   }
@@ -120,7 +119,7 @@ export class MessageKeys {
    */
   constructor(key: Uint8Array, salt: Uint8Array, context: Uint8Array) {
     requireArgument(key.length === MESSAGE_KEY_BYTES, `A message key is ${MESSAGE_KEY_BYTES} bytes.`);
-    expandInto(okm, oneTimeKey(key), LABEL, salt, context);
+    kdf.expandInto(okm, key, salt, context);
     this.head = concat(salt, commitment);
     this.#payloadKey = createSecretKey(payloadKey);
     this.#baseNonce = baseNonce.slice();
@@ -163,6 +162,15 @@ export class MessageKeys {
     release(chunk);
     return sealed.length - TAG_BYTES;
   }
+}
+
+/** At most 16,384 bytes of plaintext: what the cipher gives is the caller's, without a copy. */
+function openFirst(payload: Uint8Array | SecretKey, chunks: Uint8Array): Bytes {
+  const plaintext = openChunk(payload, baseNonce, chunks.subarray(0, SEALED_CHUNK_BYTES));
+  if (chunks.length > SEALED_CHUNK_BYTES) {
+    openChunk(payload, chunkNonce(baseNonce, 1), chunks.subarray(SEALED_CHUNK_BYTES), plaintext);
+  }
+  return own(plaintext);
 }
 
 function openChunks(payload: Uint8Array | SecretKey, chunks: Uint8Array, length: number): Bytes {
@@ -218,7 +226,7 @@ function openChunk(
 
 /** Fills the scratch with what the key, the salt and the context give; the payload key, ready for a cipher. */
 function derive(key: Uint8Array, salt: Uint8Array, context: Uint8Array): Uint8Array | SecretKey {
-  expandInto(okm, oneTimeKey(key), LABEL, salt, context);
+  kdf.expandInto(okm, key, salt, context);
   return oneTimeKey(payloadKey);
 }
 

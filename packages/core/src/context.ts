@@ -38,7 +38,8 @@ export function encodeContext(context: EncryptionContext): Bytes {
   const values = keys.map((key) => context[key]);
   writeU16(scratch, 0, keys.length);
   let offset = 2;
-  for (const [i, key] of keys.entries()) {
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i] ?? "";
     requireArgument(key !== "", "An encryption context has an empty key.");
     offset = writeText(values[i], writeText(key, offset, key), key);
   }

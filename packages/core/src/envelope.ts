@@ -33,10 +33,13 @@ export const WRAPS_AT: number = SALT_AT + SALT_BYTES;
 const TEXT_PREFIX = "kf1.";
 const MAX_U16 = 0xffff;
 
-/** A decoded header. Every byte field is a view of the envelope, not a copy. */
+/** A decoded header. Its byte fields are views, of the envelope or of an equal part of one that was decoded before. */
 export interface EnvelopeHeader {
   readonly kdkId: Uint8Array;
   readonly salt: Uint8Array;
+  /** The kdkId as a map key, and both as one. */
+  readonly kdkName: string;
+  readonly kekName: string;
   /** Those that are embedded, in their order; empty where the flag is not set. */
   readonly wraps: readonly WrappedKey[];
   /** Bytes 0 to 36 + n, which the sealed DEK authenticates. */
@@ -46,6 +49,12 @@ export interface EnvelopeHeader {
   /** 96 + n: where the message begins. */
   readonly length: number;
 }
+
+/** What of a header is the same for every envelope under one KEK. */
+type SharedHeader = Omit<EnvelopeHeader, "nonce" | "sealedDek">;
+
+/** The last that was decoded. The next envelope mostly begins with the same bytes. */
+let last: SharedHeader | undefined;
 
 /** What stands in a header before the nonce: the same for every envelope under one KEK. */
 export interface HeaderPrefix {
@@ -84,19 +93,27 @@ export function decodeHeader(envelope: Uint8Array): EnvelopeHeader {
   const flags = envelope[3] ?? 0;
   if (envelope[2] !== VERSION || (flags & ~FLAG_EMBEDDED) !== 0)
     throw new KeyfoldError("ERR_UNSUPPORTED_VERSION");
-  const embedded = flags === FLAG_EMBEDDED;
+  if (last === undefined || envelope.length < last.length || !beginsWith(envelope, last.aad)) {
+    last = decodeShared(envelope, flags === FLAG_EMBEDDED);
+  }
+  const { kdkId, salt, kdkName, kekName, wraps, aad, length } = last;
+  const sealedDekAt = length - SEALED_DEK_BYTES;
+  const nonce = envelope.subarray(sealedDekAt - NONCE_BYTES, sealedDekAt);
+  const sealedDek = envelope.subarray(sealedDekAt, length);
+  return { kdkId, salt, kdkName, kekName, wraps, aad, nonce, sealedDek, length };
+}
+
+/** From a copy of its own, which stays as it is whatever becomes of the envelope. */
+function decodeShared(envelope: Uint8Array, embedded: boolean): SharedHeader {
   const wrapsEnd = embedded ? WRAPS_AT + 2 + readU16(envelope, WRAPS_AT) : WRAPS_AT;
   const length = wrapsEnd + NONCE_BYTES + SEALED_DEK_BYTES;
   if (envelope.length < length) throw malformed("The envelope ends inside its header.");
-  return {
-    kdkId: envelope.subarray(KDK_ID_AT, SALT_AT),
-    salt: envelope.subarray(SALT_AT, WRAPS_AT),
-    wraps: embedded ? decodeWraps(envelope.subarray(WRAPS_AT + 2, wrapsEnd)) : [],
-    aad: envelope.subarray(0, wrapsEnd),
-    nonce: envelope.subarray(wrapsEnd, wrapsEnd + NONCE_BYTES),
-    sealedDek: envelope.subarray(wrapsEnd + NONCE_BYTES, length),
-    length,
-  };
+  const aad = envelope.slice(0, wrapsEnd);
+  const kdkId = aad.subarray(KDK_ID_AT, SALT_AT);
+  const salt = aad.subarray(SALT_AT, WRAPS_AT);
+  const kdkName = toLatin1(kdkId);
+  const wraps = embedded ? decodeWraps(aad.subarray(WRAPS_AT + 2)) : [];
+  return { kdkId, salt, kdkName, kekName: kdkName + toLatin1(salt), wraps, aad, length };
 }
 
 /** `lp( u8 count ‖ count × ( lp(URI) ‖ lp(wrapped KDK) ) )`. */
@@ -185,6 +202,11 @@ function takePrefixed(block: Uint8Array, offset: number): Uint8Array {
   const end = start + readU16(block, offset);
   if (end > block.length) throw malformed("A length runs past the end of the wraps.");
   return block.subarray(start, end);
+}
+
+function beginsWith(bytes: Uint8Array, start: Uint8Array): boolean {
+  for (let i = 0; i < start.length; i++) if (bytes[i] !== start[i]) return false;
+  return true;
 }
 
 function isUri(bytes: Uint8Array): boolean {

@@ -3,7 +3,7 @@
  * what brings them in. docs/spec/envelope-v1.md, "Keys"; nothing here holds a plain key for longer than a function runs.
  */
 
-import { type Bytes, copyOf, toLatin1 } from "./bytes.ts";
+import { type Bytes, copyOf } from "./bytes.ts";
 import { elapsed, type Instant, instant } from "./clock.ts";
 import { type EnvelopeHeader, encodeHeaderPrefix, SALT_BYTES } from "./envelope.ts";
 import { KeyfoldError, type KeyfoldErrorCode } from "./errors.ts";
@@ -152,10 +152,10 @@ export class KeyCache {
    * Whether an envelope's key header is another than would be made now: with a keyring, under another KDK than the active one
    * or with wraps embedded; without, under other master keys. Undefined where no sealing KDK is in memory.
    */
-  isOutdated({ kdkId, wraps }: EnvelopeHeader): boolean | undefined {
+  isOutdated({ kdkName, wraps }: EnvelopeHeader): boolean | undefined {
     const live = this.#currentSealer(instant(this.#settings.clock))?.live;
     if (live === undefined) return undefined;
-    if (this.#keyring !== undefined) return wraps.length > 0 || live.kdk.name !== toLatin1(kdkId);
+    if (this.#keyring !== undefined) return wraps.length > 0 || live.kdk.name !== kdkName;
     const present = new Set(wraps.map(({ masterKey }) => masterKey));
     return present.size !== live.wraps.length || !live.wraps.every(({ masterKey }) => present.has(masterKey));
   }
@@ -271,7 +271,7 @@ export class KeyCache {
    */
   openDek(header: EnvelopeHeader, scope: Scope): Uint8Array | undefined {
     const now = instant(this.#settings.clock);
-    const live = this.#find(toLatin1(header.kdkId), now);
+    const live = this.#find(header.kdkName, now);
     if (live === undefined) return undefined;
     live.keepFresh(now);
     return this.#openDekUnder(live, header, scope);
@@ -286,13 +286,13 @@ export class KeyCache {
 
   /** Brings the KDK of an envelope into memory, unwrapping it where it is not there. */
   async admit(header: EnvelopeHeader, asker: Asker): Promise<void> {
-    if (this.#find(toLatin1(header.kdkId), instant(this.#settings.clock)) === undefined)
+    if (this.#find(header.kdkName, instant(this.#settings.clock)) === undefined)
       await this.#obtain(header, asker);
   }
 
   /** Why the KDK of an envelope is not in memory, where it was. */
   lossOf(header: EnvelopeHeader): KeyfoldError | undefined {
-    const loss = this.#losses.get(toLatin1(header.kdkId))?.error;
+    const loss = this.#losses.get(header.kdkName)?.error;
     if (loss !== undefined || this.#keyring === undefined) return loss;
     const now = instant(this.#settings.clock);
     return this.#keyring.isReady(now) ? new KeyfoldError("ERR_UNKNOWN_KEY") : this.#keyring.loss;
@@ -313,7 +313,7 @@ export class KeyCache {
   }
 
   #openDekUnder(live: LiveKdk, header: EnvelopeHeader, scope: Scope): Uint8Array {
-    const name = `${live.kdk.name}${toLatin1(header.salt)}${scope.name}`;
+    const name = header.kekName + scope.name;
     const known = this.#keks.get(name);
     const kek = known?.live === live ? known.kek : deriveKek(live.kdk, header.salt, scope.encoded);
     const dek = openDek(kek, header);
@@ -331,7 +331,7 @@ export class KeyCache {
   async #obtain(header: EnvelopeHeader, asker: Asker): Promise<LiveKdk> {
     if (this.#keyring === undefined) return this.#unwrap(header, asker);
     try {
-      return await this.#keyring.lookUp(toLatin1(header.kdkId), this.#withClosing(asker));
+      return await this.#keyring.lookUp(header.kdkName, this.#withClosing(asker));
     } catch (error) {
       const isSilent = KEYRING_SILENT.has(asKeyfoldError(error).code);
       if (!isSilent || !this.#settings.acceptEmbedded || header.wraps.length === 0) throw error;

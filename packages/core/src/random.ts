@@ -3,8 +3,8 @@
 import { randomFillSync } from "node:crypto";
 import type { Bytes } from "./bytes.ts";
 
-/** One call to the system's generator costs 5 µs, whether for 68 bytes or for 4,096; a slice of a pool costs 0.1 µs. */
-const POOL_BYTES = 4_096;
+/** One call to the system's generator costs 5 µs, whether for 68 bytes or for 16,384; a slice of a pool costs 0.1 µs. */
+const POOL_BYTES = 16_384;
 
 const pool = new Uint8Array(POOL_BYTES);
 let used = POOL_BYTES;

@@ -13,6 +13,7 @@ const layers = [
   "keyring-store",
   "random",
   "hkdf",
+  "message-kdf",
   "cobblestone",
   "key-hierarchy",
   "keyring-key",
