@@ -2,9 +2,9 @@
 
 import { pipeline } from "node:stream/promises";
 import { createKeyfold } from "@keyfold/core";
-import { memoryMasterKey } from "@keyfold/testing";
 import { PIECE_BYTES } from "./bulk/contender.ts";
 import { readableOf, writableTo } from "./bulk/streams.ts";
+import { masterKey } from "./master-key.ts";
 import { peakMemory, resetPeak, settledMemory } from "./memory-use.ts";
 
 /** What the process may grow by. */
@@ -17,7 +17,7 @@ export interface MemorySample {
 }
 
 export async function measureMemory({ bytes }: { readonly bytes: number }): Promise<MemorySample> {
-  const keyfold = createKeyfold({ project: "bench", masterKeys: memoryMasterKey() });
+  const keyfold = createKeyfold({ project: "bench", masterKeys: masterKey() });
   await keyfold.ready();
   const context = { name: "memory" };
   const start = settledMemory();

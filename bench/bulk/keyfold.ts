@@ -3,7 +3,7 @@
 import { pipeline } from "node:stream/promises";
 import { createKeyfold } from "@keyfold/core";
 import { openFile, sealFile } from "@keyfold/core/node";
-import { memoryMasterKey } from "@keyfold/testing";
+import { masterKey } from "../master-key.ts";
 import type { BulkContender } from "./contender.ts";
 import { readableOf, writableTo } from "./streams.ts";
 
@@ -15,7 +15,7 @@ export const keyfold: BulkContender = {
   ways: ["whole", "stream", "file"],
   differs: "",
   start: async () => {
-    const keyfold = createKeyfold({ project: "bench", masterKeys: memoryMasterKey() });
+    const keyfold = createKeyfold({ project: "bench", masterKeys: masterKey() });
     await keyfold.ready();
     return {
       sealWhole: (plaintext) => keyfold.sealSync(plaintext, context),

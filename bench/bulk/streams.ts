@@ -1,6 +1,11 @@
-/** Pieces as the streams that a contender takes, and streams back into pieces. */
+/**
+ * Pieces as the streams that a contender takes, and streams back into pieces. A source takes a turn of the event loop for
+ * each piece, as a file or a socket does. One that always has the next piece at once starves Node's own callbacks, which
+ * pile up until the end of the stream wherever web streams are in the pipeline.
+ */
 
 import { Readable, Writable } from "node:stream";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { PIECE_BYTES, type Pieces, type Take } from "./contender.ts";
 
 export function readableOf(pieces: Pieces): Readable {
@@ -8,8 +13,10 @@ export function readableOf(pieces: Pieces): Readable {
   return new Readable({
     highWaterMark: PIECE_BYTES,
     read() {
-      const { done, value } = each.next();
-      this.push(done ? null : value);
+      setImmediate(() => {
+        const { done, value } = each.next();
+        this.push(done ? null : value);
+      });
     },
   });
 }
@@ -27,7 +34,8 @@ export function writableTo(take: Take): Writable {
 export function webReadableOf(pieces: Pieces): ReadableStream<Uint8Array<ArrayBuffer>> {
   const each = pieces[Symbol.iterator]();
   return new ReadableStream({
-    pull(controller) {
+    async pull(controller) {
+      await nextTurn();
       const { done, value } = each.next();
       if (done) controller.close();
       else controller.enqueue(value as Uint8Array<ArrayBuffer>);

@@ -1,9 +1,9 @@
 /** What nobody can be faster than: keyfold's construction with nothing around it, and one AEAD call. */
 
 import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from "node:crypto";
-import { memoryMasterKey } from "@keyfold/testing";
 import { Bare } from "../bare.ts";
 import type { Contender, Sealer } from "../contender.ts";
+import { masterKey } from "../master-key.ts";
 
 const PROJECT = "bench";
 const ALGORITHM = "aes-256-gcm";
@@ -19,7 +19,7 @@ export const bare: Contender = {
     const kdk = randomBytes(32);
     const context = { "keyfold:project": PROJECT, "keyfold:purpose": "kdk" };
     const signal = new AbortController().signal;
-    const wraps = [await memoryMasterKey().wrapKey(kdk, { context, signal })];
+    const wraps = [await masterKey().wrapKey(kdk, { context, signal })];
     const floor = new Bare({ kdk, project: PROJECT, wraps });
     return {
       seal: (plaintext, context) => floor.seal(plaintext as Uint8Array, context),

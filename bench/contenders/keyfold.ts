@@ -1,8 +1,8 @@
-/** keyfold, with keys in memory and a master key in memory behind them. */
+/** keyfold, with keys in memory and a local master key behind them. */
 
 import { createKeyfold, type Keyfold } from "@keyfold/core";
-import { memoryMasterKey } from "@keyfold/testing";
 import type { Contender, Context, Mode, Sealer } from "../contender.ts";
+import { masterKey } from "../master-key.ts";
 
 const PACKAGE = "@keyfold/core";
 
@@ -25,7 +25,7 @@ export const keyfoldText: Contender = {
 };
 
 async function started(): Promise<Keyfold> {
-  const keyfold = createKeyfold({ project: "bench", masterKeys: memoryMasterKey() });
+  const keyfold = createKeyfold({ project: "bench", masterKeys: masterKey() });
   await keyfold.ready();
   return keyfold;
 }

@@ -149,18 +149,14 @@ export class MessageKeys {
   }
 
   /**
-   * Opens one chunk into `target` at `at`, where nothing is written before its tag is verified.
+   * Opens one chunk.
    *
    * @param sealed 16,400 bytes; of the last chunk 16 or more, but fewer than that
-   * @returns how many bytes were written: 16 fewer
+   * @returns 16 bytes fewer, the caller's own: to keep, or to {@link discard}
    * @throws `ERR_MESSAGE_ALTERED`
    */
-  open(index: number, sealed: Uint8Array, target: Uint8Array, at: number): number {
-    const chunk = openChunk(this.#payloadKey, chunkNonce(this.#baseNonce, index), sealed);
-    target.set(chunk, at);
-    chunk.fill(0);
-    release(chunk);
-    return sealed.length - TAG_BYTES;
+  open(index: number, sealed: Uint8Array): Bytes {
+    return own(openChunk(this.#payloadKey, chunkNonce(this.#baseNonce, index), sealed));
   }
 }
 
@@ -180,8 +176,7 @@ function openChunks(payload: Uint8Array | SecretKey, chunks: Uint8Array, length:
     const sealed = chunks.subarray(offset, offset + SEALED_CHUNK_BYTES);
     const chunk = openChunk(payload, chunkNonce(baseNonce, index), sealed, plaintext);
     plaintext.set(chunk, index * CHUNK_BYTES);
-    chunk.fill(0);
-    release(chunk);
+    discard(chunk);
   }
   return plaintext;
 }
@@ -238,6 +233,12 @@ function chunkNonce(base: Uint8Array, index: number): Uint8Array {
     nonce[at] = (nonce[at] ?? 0) ^ (rest % 256);
   }
   return nonce;
+}
+
+/** Wipes an opened chunk that was copied, and gives its memory back. */
+export function discard(chunk: Uint8Array): void {
+  chunk.fill(0);
+  release(chunk);
 }
 
 /**

@@ -34,6 +34,8 @@ export interface FileSource extends ByteSource, AsyncDisposable {
 }
 
 const READ_BYTES = 262_144;
+/** More than a piece of a stream has, which is four sealed chunks and a header at most. */
+const WRITE_BYTES = 262_144;
 /** Less the process's umask. */
 const AS_THE_UMASK_SAYS = 0o666;
 const NO_STOP: Reached = () => {};
@@ -254,16 +256,29 @@ async function fill(file: FileHandle, writable: WritableStream<Uint8Array>): Pro
   }
 }
 
+/** Writes what a stream gives, several pieces at a time, and wipes it. */
 async function drain(readable: ReadableStream<Uint8Array>, to: Temporary): Promise<void> {
   const reader = readable.getReader();
+  const buffer = new Uint8Array(WRITE_BYTES);
+  let filled = 0;
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      await to.write(part.value);
+      if (filled + part.value.length > buffer.length) await flush();
+      buffer.set(part.value, filled);
+      filled += part.value.length;
       part.value.fill(0);
     }
+    if (filled > 0) await flush();
   } catch (error) {
     await Promise.allSettled([reader.cancel(error)]);
     throw error;
+  } finally {
+    buffer.fill(0);
+  }
+
+  async function flush(): Promise<void> {
+    await to.write(buffer.subarray(0, filled));
+    filled = 0;
   }
 }
 

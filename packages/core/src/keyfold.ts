@@ -229,7 +229,7 @@ export interface Keyfold extends AsyncDisposable {
   sealStream(context: EncryptionContext, options?: OperationOptions): TransformStream<Uint8Array, Bytes>;
   /**
    * Opens an envelope of any length, as bytes, in memory of a few chunks. No byte comes out before the tag of its chunk was
-   * verified, in pieces of 65,536 bytes at most, the reader's own. All of it is provisional until the stream ends: one that
+   * verified, in pieces of 16,384 bytes at most, the reader's own. All of it is provisional until the stream ends: one that
    * was altered, extended or cut gives an error where that shows, behind the pieces before it, and never an end.
    *
    * @throws as {@link open}: at once for what can be known at once, later as the error of both sides. Where a message is

@@ -12,7 +12,7 @@ import {
 import { decodeHeader, NONCE_BYTES, SEALED_DEK_BYTES, WRAPS_AT } from "./envelope.ts";
 import { KeyfoldError } from "./errors.ts";
 
-/** Chunks in a piece: enough that what a stream costs for each piece is little, and few enough for memory. */
+/** Sealed chunks in a piece: enough that what a stream costs for each piece is little, and few enough for memory. */
 export const PIECE_CHUNKS = 4;
 /** Bytes of an envelope that say how long its header is. */
 export const HEADER_START_BYTES: number = WRAPS_AT + 2;
@@ -112,7 +112,10 @@ export class SealingPieces implements Pieces {
   }
 }
 
-/** An envelope in, its plaintext out. What `next` gives was authenticated; only `finish` says that it was all. */
+/**
+ * An envelope in, its plaintext out, in pieces of one chunk: what the cipher gives, without a copy. What `next` gives was
+ * authenticated; only `finish` says that it was all.
+ */
 export class OpeningPieces implements Pieces {
   readonly #obtainDek: (header: Uint8Array) => Promise<Uint8Array>;
   readonly #context: Uint8Array;
@@ -122,8 +125,6 @@ export class OpeningPieces implements Pieces {
   #start: Bytes = new Uint8Array(HEADER_START_BYTES);
   #filled = 0;
   #index = 0;
-  /** Why the chunk after the piece that went out last does not open. */
-  #failure: unknown;
 
   /**
    * @param obtainDek called once, with the whole header; what it gives is wiped here
@@ -141,9 +142,7 @@ export class OpeningPieces implements Pieces {
   }
 
   next(): Bytes | undefined {
-    if (this.#failure !== undefined) throw this.#failure;
-    const count = Math.min(this.#chunks.whole, PIECE_CHUNKS);
-    if (count > 0) return this.#open(held(this.#keys), count);
+    if (this.#chunks.whole > 0) return held(this.#keys).open(this.#index++, this.#chunks.unit());
     this.#chunks.keep();
     return undefined;
   }
@@ -152,8 +151,7 @@ export class OpeningPieces implements Pieces {
     if (this.#keys === undefined) plaintextBytes(this.#messageSoFar());
     const sealed = this.#chunks.rest;
     if (sealed.length < TAG_BYTES) throw new KeyfoldError("ERR_MESSAGE_TRUNCATED");
-    const last = new Uint8Array(sealed.length - TAG_BYTES);
-    held(this.#keys).open(this.#index, sealed, last, 0);
+    const last = held(this.#keys).open(this.#index, sealed);
     this.wipe();
     return last;
   }
@@ -193,23 +191,6 @@ export class OpeningPieces implements Pieces {
   /** The length of the message in an envelope that ended before there was enough of it. @throws as `decodeHeader` */
   #messageSoFar(): number {
     return this.#filled - decodeHeader(this.#start.subarray(0, this.#filled)).length;
-  }
-
-  #open(keys: MessageKeys, count: number): Bytes {
-    const piece = new Uint8Array(count * CHUNK_BYTES);
-    for (let i = 0; i < count; i++) {
-      try {
-        keys.open(this.#index, this.#chunks.unit(), piece, i * CHUNK_BYTES);
-        this.#index++;
-      } catch (error) {
-        if (i === 0) throw error;
-        this.#failure = error;
-        const good = piece.slice(0, i * CHUNK_BYTES);
-        piece.fill(0);
-        return good;
-      }
-    }
-    return piece;
   }
 }
 

@@ -6,11 +6,11 @@ import { type OperationOptions, requireNotAborted, settle } from "./callers.ts";
 import { promptly } from "./clock.ts";
 import {
   CHUNK_BYTES,
+  discard,
   MESSAGE_HEAD_BYTES,
   MessageKeys,
   plaintextBytes,
   SEALED_CHUNK_BYTES,
-  TAG_BYTES,
 } from "./cobblestone.ts";
 import type { EncryptionContext } from "./context.ts";
 import { decodeHeader, type EnvelopeHeader } from "./envelope.ts";
@@ -185,20 +185,14 @@ class Target {
     this.#from = this.bytes.length;
   }
 
-  /** Opens a chunk: in its place where all of it belongs to the range, else in a place that is wiped. */
+  /** Opens a chunk, and keeps what belongs to the range. */
   take(keys: MessageKeys, index: number, sealed: Uint8Array): void {
     const begin = index * CHUNK_BYTES;
-    const end = begin + sealed.length - TAG_BYTES;
-    if (begin >= this.#start && end <= this.#end) {
-      keys.open(index, sealed, this.bytes, begin - this.#start);
-    } else {
-      const chunk = new Uint8Array(end - begin);
-      keys.open(index, sealed, chunk, 0);
-      const part = chunk.subarray(Math.max(0, this.#start - begin), Math.max(0, this.#end - begin));
-      this.bytes.set(part, Math.max(0, begin - this.#start));
-      chunk.fill(0);
-    }
+    const chunk = keys.open(index, sealed);
+    const part = chunk.subarray(Math.max(0, this.#start - begin), Math.max(0, this.#end - begin));
     this.#from = Math.max(0, begin - this.#start);
+    this.bytes.set(part, this.#from);
+    discard(chunk);
   }
 
   wipe(): void {

@@ -143,7 +143,7 @@ describe("sealFile and openFile", () => {
 
   test.skipIf(isWindows)("a temporary plaintext is its owner's alone from the beginning", async () => {
     const keyfold = keyfoldWith({ masterKeys: new MemoryKms() });
-    const sealed = await keyfold.seal(plaintextOfLength(200_000), context);
+    const sealed = await keyfold.seal(plaintextOfLength(500_000), context);
     const { path, names, mode } = folderWith({ sealed });
     const seen: number[] = [];
     const look = () => {
@@ -362,7 +362,7 @@ type Left = "absent" | "the original" | "the finished file";
 
 describe.skipIf(isWindows)(`killed with SIGKILL, ${TIMES} times at each step`, () => {
   const child = fileURLToPath(new URL("./support/child-files.ts", import.meta.url));
-  const plaintext = plaintextOfLength(300_000);
+  const plaintext = plaintextOfLength(800_000);
   const old = new MemoryKms("memory:old");
   const next = new MemoryKms("memory:new");
   const compiled = folderWith({}).path("");
