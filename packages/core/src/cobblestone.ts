@@ -36,6 +36,8 @@ const okm = new Uint8Array(76);
 const payloadKey = okm.subarray(0, 32);
 const baseNonce = okm.subarray(32, 44);
 const commitment = okm.subarray(44, 76);
+/** In memory of its own from the start: what is handed to a cipher gets that otherwise each time. */
+const laterNonce = new Uint8Array(new ArrayBuffer(12));
 
 /** How many bytes a message over `plaintextBytes` has. */
 export function messageBytes(plaintextBytes: number): number {
@@ -225,14 +227,14 @@ function derive(key: Uint8Array, salt: Uint8Array, context: Uint8Array): Uint8Ar
   return oneTimeKey(payloadKey);
 }
 
-/** The base nonce XOR the chunk's index as a 12-byte integer. */
+/** The base nonce XOR the chunk's index as a 12-byte integer; good until the next call. */
 function chunkNonce(base: Uint8Array, index: number): Uint8Array {
   if (index === 0) return base;
-  const nonce = base.slice();
-  for (let at = nonce.length - 1, rest = index; rest > 0; at--, rest = Math.floor(rest / 256)) {
-    nonce[at] = (nonce[at] ?? 0) ^ (rest % 256);
+  laterNonce.set(base);
+  for (let at = laterNonce.length - 1, rest = index; rest > 0; at--, rest = Math.floor(rest / 256)) {
+    laterNonce[at] = (laterNonce[at] ?? 0) ^ (rest % 256);
   }
-  return nonce;
+  return laterNonce;
 }
 
 /** Wipes an opened chunk that was copied, and gives its memory back. */

@@ -13,7 +13,7 @@ import { decodeHeader, NONCE_BYTES, SEALED_DEK_BYTES, WRAPS_AT } from "./envelop
 import { KeyfoldError } from "./errors.ts";
 
 /** Sealed chunks in a piece: enough that what a stream costs for each piece is little, and few enough for memory. */
-export const PIECE_CHUNKS = 4;
+const PIECE_CHUNKS = 4;
 /** Bytes of an envelope that say how long its header is. */
 export const HEADER_START_BYTES: number = WRAPS_AT + 2;
 
