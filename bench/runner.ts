@@ -35,9 +35,19 @@ function pinnableCore(): number | undefined {
   return allowed === undefined ? undefined : Number(/\d+$/.exec(allowed)?.[0]);
 }
 
-/** What the child printed. */
-export async function measure<R>(kind: string, job: unknown, node: Runtime = thisNode): Promise<R> {
-  const args = ["--expose-gc", "--disable-warning=ExperimentalWarning", child, kind, JSON.stringify(job)];
+/**
+ * What the child printed.
+ *
+ * @param options further ones for Node
+ */
+export async function measure<R>(
+  kind: string,
+  job: unknown,
+  node: Runtime = thisNode,
+  options: readonly string[] = [],
+): Promise<R> {
+  const common = ["--expose-gc", "--disable-warning=ExperimentalWarning"];
+  const args = [...common, ...options, child, kind, JSON.stringify(job)];
   const command =
     core === undefined ? [node.path, ...args] : ["taskset", "-c", String(core), node.path, ...args];
   const [file, ...rest] = command as [string, ...string[]];
