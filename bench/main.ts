@@ -167,10 +167,10 @@ async function write(found: Results, folder: string): Promise<void> {
   await writeFile(join(folder, "results.svg"), chart(kept));
 }
 
-/** A sample a line, so that two runs can be compared by a diff. */
+/** A sample a line, so that two runs can be compared by a diff. Six digits of what was measured; counts are whole. */
 function toJson(found: Results): string {
   const lines = JSON.stringify(found, (_key, value) =>
-    typeof value === "number" ? Number(value.toPrecision(6)) : value,
+    typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value,
   );
   return `${lines.replaceAll("},{", "},\n{").replaceAll(":[{", ":[\n{")}\n`;
 }
