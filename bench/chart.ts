@@ -5,8 +5,8 @@ import type { Mode } from "./contender.ts";
 import type { ContenderId } from "./contenders/index.ts";
 import { bulkRate, type Results, smallMicros } from "./results.ts";
 
-const WIDTH = 760;
-const NAME_WIDTH = 250;
+const WIDTH = 800;
+const NAME_WIDTH = 290;
 const VALUE_WIDTH = 110;
 const BAR_HEIGHT = 18;
 const GAP = 6;

@@ -41,13 +41,13 @@ interface Plan {
 }
 
 const full: Plan = {
-  small: { rounds: 5, closeTimes: 3, sizes: SMALL_SIZES, warmUp: 1_500, measure: 250 },
+  small: { rounds: 7, closeTimes: 3, sizes: SMALL_SIZES, warmUp: 1_500, measure: 250 },
   otherNodes: ["22.23.3", "24.21.0"],
-  otherRounds: 1,
+  otherRounds: 3,
   bulk: {
-    rounds: 3,
+    rounds: 5,
     longFrom: 1_024 * MIB,
-    longRounds: 1,
+    longRounds: 3,
     from: 0,
     upTo: 1_024 * MIB,
     warmUp: 250,
