@@ -105,6 +105,7 @@ function damage(envelope: Uint8Array<ArrayBuffer>): void {
   const sealedDek = 38 + wraps + 12;
   envelope[sealedDek] = (envelope[sealedDek] ?? 0) ^ 1;
 }
+
 function count(errors: Record<string, number>, { code }: { readonly code: string }): void {
   errors[code] = (errors[code] ?? 0) + 1;
 }
