@@ -10,7 +10,7 @@ import {
   type KeyObject,
   timingSafeEqual,
 } from "node:crypto";
-import { type Bytes, concat } from "./bytes.ts";
+import { type Bytes, concat, wipe } from "./bytes.ts";
 import { KeyfoldError, requireArgument } from "./errors.ts";
 import { oneTimeKey, type SecretKey } from "./hkdf.ts";
 import { MessageKdf } from "./message-kdf.ts";
@@ -27,8 +27,8 @@ export const MAX_CHUNKS: number = 2 ** 38;
 const COMMITMENT_BYTES = 32;
 /** `salt24 ‖ commitment32`, which a message begins with. */
 export const MESSAGE_HEAD_BYTES: number = MESSAGE_SALT_BYTES + COMMITMENT_BYTES;
+/** Without options, which Node looks through for each cipher: tags of 16 bytes are GCM's own default, and none else is given. */
 const ALGORITHM = "aes-256-gcm";
-const GCM = { authTagLength: TAG_BYTES };
 const kdf = new MessageKdf(new TextEncoder().encode("c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0"));
 
 /** Payload key ‖ base nonce ‖ commitment of the message at hand. Wiped before the function that filled it returns. */
@@ -62,24 +62,28 @@ export function plaintextBytes(messageLength: number): number {
  * @param key 32 bytes, used for this message and no other
  * @param salt 24 random bytes
  * @param context authenticated, not stored
- * @param message `messageBytes(plaintext.length)` bytes, the caller's
+ * @param into written from `at` on: `messageBytes(plaintext.length)` bytes
  */
 export function sealMessage(
   key: Uint8Array,
   salt: Uint8Array,
   context: Uint8Array,
   plaintext: Uint8Array,
-  message: Uint8Array,
+  into: Uint8Array,
+  at = 0,
 ): void {
   const payload = derive(key, salt, context);
-  message.set(salt);
-  message.set(commitment, MESSAGE_SALT_BYTES);
-  let target = MESSAGE_HEAD_BYTES;
-  for (let index = 0, offset = 0; offset <= plaintext.length; index++, offset += CHUNK_BYTES) {
-    const chunk = plaintext.subarray(offset, offset + CHUNK_BYTES);
-    target += sealChunk(payload, chunkNonce(baseNonce, index), chunk, message, target);
+  into.set(salt, at);
+  into.set(commitment, at + MESSAGE_SALT_BYTES);
+  let target = at + MESSAGE_HEAD_BYTES;
+  if (plaintext.length < CHUNK_BYTES) sealChunk(payload, baseNonce, plaintext, into, target);
+  else {
+    for (let index = 0, offset = 0; offset <= plaintext.length; index++, offset += CHUNK_BYTES) {
+      const chunk = plaintext.subarray(offset, offset + CHUNK_BYTES);
+      target += sealChunk(payload, chunkNonce(baseNonce, index), chunk, into, target);
+    }
   }
-  okm.fill(0);
+  wipe(okm);
 }
 
 /**
@@ -97,10 +101,9 @@ export function openMessage(key: Uint8Array, context: Uint8Array, message: Uint8
     if (!timingSafeEqual(commitment, message.subarray(MESSAGE_SALT_BYTES, MESSAGE_HEAD_BYTES))) {
       throw new KeyfoldError("ERR_CONTEXT_MISMATCH");
     }
-    const chunks = message.subarray(MESSAGE_HEAD_BYTES);
-    return length > CHUNK_BYTES ? openChunks(payload, chunks, length) : openFirst(payload, chunks);
+    return length > CHUNK_BYTES ? openChunks(payload, message, length) : openFirst(payload, message);
   } finally {
-    okm.fill(0);
+    wipe(okm);
   }
 }
 
@@ -158,25 +161,29 @@ export class MessageKeys {
    * @throws `ERR_MESSAGE_ALTERED`
    */
   open(index: number, sealed: Uint8Array): Bytes {
-    return own(openChunk(this.#payloadKey, chunkNonce(this.#baseNonce, index), sealed));
+    return own(openChunk(this.#payloadKey, chunkNonce(this.#baseNonce, index), sealed, 0, sealed.length));
   }
 }
 
 /** At most 16,384 bytes of plaintext: what the cipher gives is the caller's, without a copy. */
-function openFirst(payload: Uint8Array | SecretKey, chunks: Uint8Array): Bytes {
-  const plaintext = openChunk(payload, baseNonce, chunks.subarray(0, SEALED_CHUNK_BYTES));
-  if (chunks.length > SEALED_CHUNK_BYTES) {
-    openChunk(payload, chunkNonce(baseNonce, 1), chunks.subarray(SEALED_CHUNK_BYTES), plaintext);
+function openFirst(payload: Uint8Array | SecretKey, message: Uint8Array): Bytes {
+  const end = Math.min(MESSAGE_HEAD_BYTES + SEALED_CHUNK_BYTES, message.length);
+  const plaintext = openChunk(payload, baseNonce, message, MESSAGE_HEAD_BYTES, end);
+  if (message.length > end) {
+    openChunk(payload, chunkNonce(baseNonce, 1), message, end, message.length, plaintext);
   }
   return own(plaintext);
 }
 
-function openChunks(payload: Uint8Array | SecretKey, chunks: Uint8Array, length: number): Bytes {
+function openChunks(payload: Uint8Array | SecretKey, message: Uint8Array, length: number): Bytes {
   const plaintext = new Uint8Array(length);
-  for (let index = 0; index * SEALED_CHUNK_BYTES < chunks.length; index++) {
-    const offset = index * SEALED_CHUNK_BYTES;
-    const sealed = chunks.subarray(offset, offset + SEALED_CHUNK_BYTES);
-    const chunk = openChunk(payload, chunkNonce(baseNonce, index), sealed, plaintext);
+  for (
+    let index = 0, start = MESSAGE_HEAD_BYTES;
+    start < message.length;
+    index++, start += SEALED_CHUNK_BYTES
+  ) {
+    const end = Math.min(start + SEALED_CHUNK_BYTES, message.length);
+    const chunk = openChunk(payload, chunkNonce(baseNonce, index), message, start, end, plaintext);
     plaintext.set(chunk, index * CHUNK_BYTES);
     discard(chunk);
   }
@@ -191,7 +198,7 @@ function sealChunk(
   target: Uint8Array,
   at: number,
 ): number {
-  const cipher = createCipheriv(ALGORITHM, payload as Uint8Array | KeyObject, nonce, GCM);
+  const cipher = createCipheriv(ALGORITHM, payload as Uint8Array | KeyObject, nonce);
   const chunk = cipher.update(plaintext);
   cipher.final();
   target.set(chunk, at);
@@ -200,17 +207,19 @@ function sealChunk(
   return plaintext.length + TAG_BYTES;
 }
 
-/** Opens one chunk. Where it does not authenticate, wipes what it decrypted, and `released` with it. */
+/** Opens the chunk from `start` up to `end`. Where it does not authenticate, wipes what it decrypted, and `released` with it. */
 function openChunk(
   payload: Uint8Array | SecretKey,
   nonce: Uint8Array,
-  chunk: Uint8Array,
+  from: Uint8Array,
+  start: number,
+  end: number,
   released?: Uint8Array,
 ): Uint8Array {
-  const tagAt = chunk.length - TAG_BYTES;
-  const decipher = createDecipheriv(ALGORITHM, payload as Uint8Array | KeyObject, nonce, GCM);
-  decipher.setAuthTag(chunk.subarray(tagAt));
-  const plaintext = decipher.update(chunk.subarray(0, tagAt));
+  const tagAt = end - TAG_BYTES;
+  const decipher = createDecipheriv(ALGORITHM, payload as Uint8Array | KeyObject, nonce);
+  decipher.setAuthTag(from.subarray(tagAt, end));
+  const plaintext = decipher.update(from.subarray(start, tagAt));
   try {
     decipher.final();
   } catch (cause) {

@@ -18,6 +18,8 @@ export const MAX_KMS_CONTEXT_BYTES = 2_048;
 
 const RESERVED = "keyfold:";
 const EMPTY: Bytes = new Uint8Array(2);
+/** Characters up to which a loop is faster than the call of an encoder. */
+const SHORT_TEXT = 64;
 const utf8 = new TextEncoder();
 const scratch = new Uint8Array(MAX_CONTEXT_BYTES);
 
@@ -88,12 +90,14 @@ function requirePlainObject(context: unknown): void {
   const prototype =
     typeof context === "object" && context !== null ? Object.getPrototypeOf(context) : undefined;
   requireArgument(
-    prototype === null || (prototype !== undefined && isObjectPrototype(prototype)),
+    prototype === Object.prototype ||
+      prototype === null ||
+      (prototype !== undefined && isObjectPrototype(prototype)),
     "The encryption context must be a plain object of strings; {} says that there is none.",
   );
 }
 
-/** `Object.prototype`, of this realm or another. */
+/** `Object.prototype` of another realm, or of this. */
 function isObjectPrototype(prototype: object): boolean {
   return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, "hasOwnProperty");
 }
@@ -115,6 +119,10 @@ function writeText(text: string | undefined, offset: number, key: string): numbe
   );
   requireArgument(text.isWellFormed(), "An encryption context holds ill-formed text (a lone surrogate).");
   const start = offset + 2;
+  if (text.length <= SHORT_TEXT && writeAscii(text, start)) {
+    writeU16(scratch, offset, text.length);
+    return start + text.length;
+  }
   const { read, written } = utf8.encodeInto(text, scratch.subarray(start));
   if (start > scratch.length || read < text.length) {
     throw new KeyfoldError(
@@ -124,6 +132,17 @@ function writeText(text: string | undefined, offset: number, key: string): numbe
   }
   writeU16(scratch, offset, written);
   return start + written;
+}
+
+/** Whether the text is ASCII and there is room for it; then it is written at `offset`. */
+function writeAscii(text: string, offset: number): boolean {
+  if (offset + text.length > scratch.length) return false;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit > 0x7f) return false;
+    scratch[offset + i] = unit;
+  }
+  return true;
 }
 
 /**

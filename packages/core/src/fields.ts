@@ -142,7 +142,7 @@ export function sealFieldWith(
 ): string {
   const envelope = new Uint8Array(header.length + messageBytes(encoded.length));
   envelope.set(header);
-  sealMessage(dek, messageSalt, context, encoded, envelope.subarray(header.length));
+  sealMessage(dek, messageSalt, context, encoded, envelope, header.length);
   return encodeText(envelope);
 }
 

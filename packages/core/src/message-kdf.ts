@@ -5,30 +5,39 @@
  */
 
 import { hash } from "node:crypto";
+import { wipe } from "./bytes.ts";
 
 const BLOCK_BYTES = 128;
 const DIGEST_BYTES = 64;
-const KEY_BYTES = 32;
-const INNER_PAD = 0x36;
-const OUTER_PAD = 0x5c;
 const HASH = "sha512";
+/** Where the info stands: behind a block and a digest, so that both inner hashes read one run of bytes that ends with it. */
+const INFO_AT = BLOCK_BYTES + DIGEST_BYTES;
+/** Keys and pads are gone through by words, which takes a quarter of the steps. */
+const WORD_BYTES = 4;
+const KEY_WORDS = 8;
+const FIRST_KEY_WORD = DIGEST_BYTES / WORD_BYTES;
+const T1_WORD = BLOCK_BYTES / WORD_BYTES;
+const INFO_WORD = INFO_AT / WORD_BYTES;
+const INNER_PAD = 0x36363636;
+const OUTER_PAD = 0x5c5c5c5c;
 
 /** key XOR opad ‖ inner digest */
-const outer = Buffer.alloc(BLOCK_BYTES + DIGEST_BYTES, OUTER_PAD);
-/** As plain Uint8Arrays: Buffer's own methods check more. */
-const outerKey = new Uint8Array(outer.buffer, outer.byteOffset, KEY_BYTES);
+const outer = Buffer.from(new ArrayBuffer(BLOCK_BYTES + DIGEST_BYTES));
+const outerWords = new Uint32Array(outer.buffer).fill(OUTER_PAD);
 
 /** Expands keys for messages, all with one label. */
 export class MessageKdf {
   readonly #label: Uint8Array;
-  /** key XOR ipad ‖ label ‖ salt ‖ context ‖ 01 */
-  #first: Uint8Array;
-  /** key XOR ipad ‖ T1 ‖ label ‖ salt ‖ context ‖ 02 */
-  #second: Uint8Array;
+  /**
+   * For the first block, from byte 64 on, `key XOR ipad ‖ label ‖ salt ‖ context ‖ 01`; for the second, from byte 0 on,
+   * `key XOR ipad ‖ T1 ‖ label ‖ salt ‖ context ‖ 02`. Between calls nothing but ipad stands before the label.
+   */
+  #inner = new Uint8Array(0);
+  #words = new Uint32Array(0);
 
   constructor(label: Uint8Array) {
     this.#label = label;
-    [this.#first, this.#second] = this.#room(1_024);
+    this.#makeRoom(1_024);
   }
 
   /**
@@ -39,71 +48,66 @@ export class MessageKdf {
    * @param key 32 bytes
    */
   expandInto(okm: Uint8Array, key: Uint8Array, salt: Uint8Array, context: Uint8Array): void {
-    const end = this.#label.length + salt.length + context.length;
-    if (BLOCK_BYTES + end >= this.#first.length) [this.#first, this.#second] = this.#room(2 * end);
+    const saltAt = INFO_AT + this.#label.length;
+    const contextAt = saltAt + salt.length;
+    const end = contextAt + context.length;
+    if (end >= this.#inner.length) this.#makeRoom(2 * end);
+    const inner = this.#inner;
+    inner.set(salt, saltAt);
+    inner.set(context, contextAt);
     this.#setKey(key);
-    const first = this.#block(this.#first, BLOCK_BYTES, salt, context, 1);
-    hashInner(first);
+    inner[end] = 1;
+    hashInner(inner.subarray(DIGEST_BYTES, end + 1));
     const t1 = hash(HASH, outer, "buffer");
     okm.set(t1);
-    this.#second.set(t1, BLOCK_BYTES);
+    this.#setT1(t1);
     wipe(t1);
-    hashInner(this.#block(this.#second, BLOCK_BYTES + DIGEST_BYTES, salt, context, 2));
+    inner[end] = 2;
+    hashInner(inner.subarray(0, end + 1));
     const t2 = hash(HASH, outer, "latin1");
     for (let i = DIGEST_BYTES; i < okm.length; i++) okm[i] = t2.charCodeAt(i - DIGEST_BYTES);
     this.#wipe();
   }
 
-  /** Both blocks with nothing but what never changes in them. */
-  #room(infoBytes: number): [Uint8Array, Uint8Array] {
-    const first = new Uint8Array(BLOCK_BYTES + infoBytes).fill(INNER_PAD, 0, BLOCK_BYTES);
-    const second = new Uint8Array(BLOCK_BYTES + DIGEST_BYTES + infoBytes).fill(INNER_PAD, 0, BLOCK_BYTES);
-    first.set(this.#label, BLOCK_BYTES);
-    second.set(this.#label, BLOCK_BYTES + DIGEST_BYTES);
-    return [first, second];
+  #makeRoom(bytes: number): void {
+    this.#inner = new Uint8Array(bytes + (-bytes & (WORD_BYTES - 1)));
+    this.#words = new Uint32Array(this.#inner.buffer);
+    this.#words.fill(INNER_PAD, 0, INFO_WORD);
+    this.#inner.set(this.#label, INFO_AT);
   }
 
+  /** For the first block, and for the outer hash of both. */
   #setKey(key: Uint8Array): void {
-    const first = this.#first;
-    const second = this.#second;
-    for (let i = 0; i < KEY_BYTES; i++) {
-      const byte = key[i] ?? 0;
-      first[i] = byte ^ INNER_PAD;
-      second[i] = byte ^ INNER_PAD;
-      outerKey[i] = byte ^ OUTER_PAD;
+    const words = this.#words;
+    this.#inner.set(key, DIGEST_BYTES);
+    for (let i = 0; i < KEY_WORDS; i++) {
+      const word = words[FIRST_KEY_WORD + i] ?? 0;
+      words[FIRST_KEY_WORD + i] = word ^ INNER_PAD;
+      outerWords[i] = word ^ OUTER_PAD;
     }
   }
 
-  #block(
-    block: Uint8Array,
-    infoAt: number,
-    salt: Uint8Array,
-    context: Uint8Array,
-    counter: number,
-  ): Uint8Array {
-    const saltAt = infoAt + this.#label.length;
-    const contextAt = saltAt + salt.length;
-    const end = contextAt + context.length;
-    block.set(salt, saltAt);
-    block.set(context, contextAt);
-    block[end] = counter;
-    return block.subarray(0, end + 1);
+  /** For the second block, to whose beginning the key moves. */
+  #setT1(t1: Uint8Array): void {
+    const words = this.#words;
+    for (let i = 0; i < KEY_WORDS; i++) {
+      words[i] = words[FIRST_KEY_WORD + i] ?? 0;
+      words[FIRST_KEY_WORD + i] = INNER_PAD;
+    }
+    this.#inner.set(t1, BLOCK_BYTES);
   }
 
   #wipe(): void {
-    this.#first.fill(0, 0, KEY_BYTES);
-    this.#second.fill(0, 0, KEY_BYTES);
-    this.#second.fill(0, BLOCK_BYTES, BLOCK_BYTES + DIGEST_BYTES);
-    outerKey.fill(0);
+    const words = this.#words;
+    for (let i = 0; i < KEY_WORDS; i++) {
+      words[i] = INNER_PAD;
+      outerWords[i] = OUTER_PAD;
+    }
+    for (let i = T1_WORD; i < INFO_WORD; i++) words[i] = INNER_PAD;
   }
 }
 
 /** The inner digest may pass through a string: without the key nothing follows from it. */
 function hashInner(block: Uint8Array): void {
   outer.write(hash(HASH, block, "latin1"), BLOCK_BYTES, "latin1");
-}
-
-/** By hand: for so few bytes `fill` of a Buffer takes longer. */
-function wipe(bytes: Uint8Array): void {
-  for (let i = 0; i < bytes.length; i++) bytes[i] = 0;
 }
