@@ -130,21 +130,25 @@ export interface BareOptions {
   readonly project: string;
   /** The KDK under the master keys, for the header. */
   readonly wraps: readonly WrappedKey[];
+  /** Memory for an envelope: of its own as keyfold gives it, which `Buffer.allocUnsafeSlow` does, or a part of Node's pool. */
+  readonly allocate: (bytes: number) => Buffer;
 }
 
 export class Bare {
   readonly #kdk: Uint8Array;
   readonly #project: Buffer;
   readonly #prefix: Buffer;
+  readonly #allocate: (bytes: number) => Buffer;
   readonly #kek: KeyObject;
   readonly #opening = new Map<string, KeyObject>();
 
-  constructor({ kdk, project, wraps }: BareOptions) {
+  constructor({ kdk, project, wraps, allocate }: BareOptions) {
     this.#kdk = kdk;
     this.#project = prefixed(Buffer.from(project));
     const id = expand(kdk, Buffer.concat([Buffer.from("keyfold/1/kdk-id\0"), this.#project])).subarray(0, 16);
     const salt = Buffer.from(random(16));
     this.#prefix = headerPrefix(id, salt, wraps);
+    this.#allocate = allocate;
     this.#kek = this.#deriveKek(salt);
   }
 
@@ -155,7 +159,7 @@ export class Bare {
     const salt = draws.subarray(44);
     const dek = draws.subarray(12, 44);
     let at = prefix.length;
-    const envelope = Buffer.allocUnsafe(at + 116 + length + TAG * (Math.floor(length / CHUNK) + 1));
+    const envelope = this.#allocate(at + 116 + length + TAG * (Math.floor(length / CHUNK) + 1));
     const wrapping = createCipheriv(ALGORITHM, this.#kek, draws.subarray(0, 12));
     wrapping.setAAD(prefix);
     envelope.set(prefix);

@@ -1,4 +1,4 @@
-/** A child process: measures one contender in one way over one size, and prints what it found as JSON. */
+/** In a child process: one contender in one way, over one size. */
 
 import { randomFillSync } from "node:crypto";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
@@ -7,29 +7,24 @@ import { join } from "node:path";
 import { type BulkSealer, PIECE_BYTES, type Way } from "./bulk/contender.ts";
 import { type BulkId, loadBulk } from "./bulk/index.ts";
 import { peakMemory, resetPeak, settledMemory } from "./memory-use.ts";
+import type { Operation } from "./results.ts";
+import type { TurnTaker } from "./runner.ts";
 import { type Spent, spentBetween, spentUntilNow } from "./time.ts";
 
 export interface BulkJob {
   readonly contender: BulkId;
   readonly way: Way;
   readonly bytes: number;
-  /** Milliseconds of the same before the clock starts, and under it. One pass is the least. */
-  readonly warmUp: number;
-  readonly measure: number;
 }
 
-export interface BulkSample {
-  readonly contender: BulkId;
-  readonly way: Way;
-  readonly bytes: number;
-  readonly operation: "seal" | "open";
-  /** Milliseconds of processor time for all of the bytes, of all the process's threads. */
-  readonly millis: number;
-  /** Milliseconds that passed. */
-  readonly wall: number;
+export interface BulkTurn {
+  readonly operation: Operation;
   readonly passes: number;
-  /** Bytes by which the process grew at most during a first pass; the input is not counted, the result is. */
-  readonly peak: number;
+}
+
+export interface BulkTook extends Spent {
+  /** Bytes by which the process grew at most, in the first turn of an operation; the input is not counted, the result is. */
+  readonly peak?: number;
 }
 
 /** Both directions over one input. */
@@ -41,31 +36,27 @@ interface Passes {
   end(): Promise<void>;
 }
 
-export async function measureBulk(job: BulkJob): Promise<readonly BulkSample[]> {
+export async function startBulk(job: BulkJob): Promise<TurnTaker<BulkTurn, BulkTook>> {
   const sealer = await (await loadBulk(job.contender)).start();
   const passes = await makePasses[job.way](sealer, job.bytes);
-  const seal = await measurePasses(() => passes.seal(), job);
-  await passes.prepareToOpen();
-  const open = await measurePasses(() => passes.open(), job);
-  await passes.end();
-  const { contender, way, bytes } = job;
-  return [
-    { contender, way, bytes, operation: "seal", ...seal },
-    { contender, way, bytes, operation: "open", ...open },
-  ];
+  const begun = new Set<Operation>();
+  return {
+    take: async ({ operation, passes: times }) => {
+      const pass = () => passes[operation]();
+      if (begun.has(operation)) return timed(pass, times);
+      begun.add(operation);
+      if (operation === "open") await passes.prepareToOpen();
+      return withPeak(() => timed(pass, times));
+    },
+    end: () => passes.end(),
+  };
 }
 
-async function measurePasses(pass: () => Promise<void>, { warmUp, measure }: BulkJob) {
+async function withPeak(work: () => Promise<Spent>): Promise<BulkTook> {
   const before = settledMemory();
   resetPeak();
-  const first = await timed(pass, 1);
-  const peak = Math.max(0, peakMemory() - before);
-  if (first.cpu >= measure) return { millis: first.cpu, wall: first.wall, passes: 1, peak };
-  const warm = Math.ceil(warmUp / first.cpu);
-  const each = (await timed(pass, warm)).cpu / warm;
-  const passes = Math.ceil(measure / each);
-  const { cpu, wall } = await timed(pass, passes);
-  return { millis: cpu / passes, wall: wall / passes, passes, peak };
+  const spent = await work();
+  return { ...spent, peak: Math.max(0, peakMemory() - before) };
 }
 
 async function timed(pass: () => Promise<void>, times: number): Promise<Spent> {

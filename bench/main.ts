@@ -41,17 +41,18 @@ interface Plan {
 }
 
 const full: Plan = {
-  small: { rounds: 7, closeTimes: 3, sizes: SMALL_SIZES, warmUp: 1_500, measure: 250 },
+  small: { rounds: 7, sizes: SMALL_SIZES, turns: 10, turn: 40, warmUp: 3_000 },
   otherNodes: ["22.23.3", "24.21.0"],
-  otherRounds: 3,
+  otherRounds: 2,
   bulk: {
     rounds: 5,
     longFrom: 1_024 * MIB,
     longRounds: 3,
     from: 0,
     upTo: 1_024 * MIB,
+    turns: 10,
+    turn: 40,
     warmUp: 250,
-    measure: 400,
   },
   kms: [
     { contender: "keyfold", contexts: "each", operations: 100_000, opener: "same" },
@@ -71,10 +72,10 @@ const full: Plan = {
 };
 
 const quick: Plan = {
-  small: { rounds: 1, closeTimes: 1, sizes: [32, 16_384], warmUp: 10, measure: 5 },
+  small: { rounds: 1, sizes: [32, 16_384], turns: 1, turn: 5, warmUp: 10 },
   otherNodes: [],
   otherRounds: 0,
-  bulk: { rounds: 1, longFrom: MIB, longRounds: 1, from: MIB, upTo: MIB, warmUp: 1, measure: 1 },
+  bulk: { rounds: 1, longFrom: 2 * MIB, longRounds: 1, from: MIB, upTo: MIB, turns: 1, turn: 1, warmUp: 1 },
   kms: [
     { contender: "keyfold", contexts: "each", operations: 50, opener: "same" },
     { contender: "aws-cache", contexts: "each", operations: 10, opener: "same" },
@@ -99,7 +100,7 @@ async function runAll(plan: Plan): Promise<Results> {
     bulk: await runBulk(plan.bulk, say),
     kms: await inTurn(plan.kms, (job) => measure<KmsSample>("kms", job)),
     memory: [await measure<MemorySample>("memory", { bytes: plan.memoryBytes })],
-    many: await inTurn(plan.many, (job) => measure<ManySample>("many", job, thisNode, [YOUNG])),
+    many: await inTurn(plan.many, (job) => measure<ManySample>("many", job, [YOUNG])),
     footprint: await inTurn(
       footprintPackages,
       (names): Promise<Footprint> => measureFootprint(names, plan.importRounds),

@@ -7,11 +7,10 @@ import { type ContenderId, contenderIds, loadContender } from "./contenders/inde
 import { importMedian } from "./footprint.ts";
 import { KMS_LATENCY_MS } from "./kms.ts";
 import { MEMORY_LIMIT } from "./memory.ts";
-import { bulkPeak, bulkRate, type Operation, type Results, smallMicros } from "./results.ts";
+import { bulkPeak, bulkRate, OPERATIONS, type Operation, type Results, smallMicros } from "./results.ts";
 import type { Summary } from "./statistics.ts";
 import { outcomes } from "./targets.ts";
 
-const OPERATIONS: readonly Operation[] = ["seal", "open"];
 const MIB = 2 ** 20;
 
 export async function report(results: Results): Promise<string> {
@@ -32,10 +31,10 @@ function intro({ commit, date, cpu, cores, pinnedTo, system, node }: Results): s
   const where = pinnedTo === null ? "not held to a core" : `held to core ${pinnedTo}`;
   return `# Benchmark results
 
-Written by \`npm run bench\`; not edited by hand. Every number is the median of the rounds of one run, in which all contenders
-took turns in an order drawn anew for each round, each in a child process of its own; keyfold and the bare construction, whose
-ratio is close to 1, took three turns a round for small secrets. ± is half the distance between the
-quartiles. Every round is in [results.json](results.json).
+Written by \`npm run bench\`; not edited by hand. Every number is the median of the rounds of one run. In a round each contender has a
+child process of its own; those that are compared are there at the same time, and take turns of some tens of milliseconds in an
+order drawn anew each time, so that the good and the bad moments of the machine are for all. ± is half the distance
+between the quartiles. Every round is in [results.json](results.json).
 
 Times are processor time, of all threads of a process: what passes on a core that nobody else wants. Where a disk or a service
 is waited for (files, calls to the KMS, batches, imports) it is the time that passed. results.json has both.
@@ -78,10 +77,10 @@ Each secret has a context of its own. In async mode one call is awaited after th
 
 ${(await Promise.all(parts)).join("\n\n")}
 
-${aeadRatios(results, node)}`;
+${floorRatios(results, node)}`;
 }
 
-function aeadRatios(results: Results, node: string): string {
+function floorRatios(results: Results, node: string): string {
   const size = 32;
   const ratio = (contender: ContenderId, operation: Operation) => {
     const one = smallMicros(results, node, contender, "sync", size, operation)?.median ?? Number.NaN;
@@ -89,8 +88,10 @@ function aeadRatios(results: Results, node: string): string {
       one / (smallMicros(results, node, "keyfold", "sync", size, operation)?.median ?? Number.NaN),
     );
   };
-  return `keyfold to one AEAD call at ${size} B: seal ${ratio("aead", "seal")}, open ${ratio("aead", "open")}; where that call pools
-its nonces too: seal ${ratio("aead-pooled", "seal")}, open ${ratio("aead-pooled", "open")}.`;
+  const both = (contender: ContenderId) =>
+    `seal ${ratio(contender, "seal")}, open ${ratio(contender, "open")}`;
+  return `keyfold to one AEAD call at ${size} B: ${both("aead")}; where that call pools its nonces too: ${both("aead-pooled")}. To the
+bare construction where that takes the memory of its envelopes from Node's pool: ${both("bare-pooled")}.`;
 }
 
 function overheads(
@@ -119,8 +120,8 @@ async function bulkSection(results: Results): Promise<string> {
   const parts = (Object.keys(WAYS) as Way[]).map((way) => bulkTables(results, way));
   return `## Much data
 
-MB/s are 10^6 bytes of plaintext a second. A pass over the data is warmed up for a quarter of a second
-and then repeated for 0.4 s. One that takes longer is measured once, from a cold start: 1 GiB is, for all of them. Sources of
+MB/s are 10^6 bytes of plaintext a second. Passes over the data are repeated for a quarter of a second before
+they are measured; 1 GiB is measured by the first pass, from a cold start, for all of them. Sources of
 streams give 64 KiB in each turn of the event loop. Peak memory is by how much a fresh process grew while it did this once; the input
 is not counted, the result is.
 

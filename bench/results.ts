@@ -2,7 +2,7 @@
 
 import type { Way } from "./bulk/contender.ts";
 import type { BulkId } from "./bulk/index.ts";
-import type { BulkSample } from "./bulk.ts";
+import type { BulkRound } from "./bulk-rounds.ts";
 import type { Mode } from "./contender.ts";
 import type { ContenderId } from "./contenders/index.ts";
 import type { Footprint } from "./footprint.ts";
@@ -14,9 +14,7 @@ import { type Summary, summarize } from "./statistics.ts";
 
 export type Operation = "seal" | "open";
 
-export interface BulkRound extends BulkSample {
-  readonly round: number;
-}
+export const OPERATIONS: readonly Operation[] = ["seal", "open"];
 
 /** All samples are kept, one for each round. */
 export interface Results {

@@ -1,30 +1,28 @@
-/** A child process: measures one contender in one mode over the small sizes, and prints what it found as JSON. */
+/** In a child process: one contender in one mode, over small sizes. */
 
 import { randomBytes } from "node:crypto";
 import type { Contender, Context, Mode, Plaintext, Sealer } from "./contender.ts";
 import { type ContenderId, loadContender } from "./contenders/index.ts";
-import { shuffled } from "./statistics.ts";
-import { type Spent, spentBetween, spentUntilNow } from "./time.ts";
+import type { TurnTaker } from "./runner.ts";
+import { addSpent, NOTHING, type Spent, spentBetween, spentUntilNow } from "./time.ts";
 
 export interface SmallJob {
   readonly contender: ContenderId;
   readonly mode: Mode;
-  /** Bytes. */
-  readonly sizes: readonly number[];
-  /** Milliseconds of processor time of sealing and opening before the first measurement, and for each size. */
-  readonly warmUp: number;
-  readonly measure: number;
 }
 
-export interface SmallSample {
-  readonly contender: ContenderId;
-  readonly mode: Mode;
+export interface SmallTurn {
+  /** Bytes. */
   readonly size: number;
-  readonly operation: "seal" | "open";
-  /** Microseconds of processor time an operation, of all the process's threads: garbage collection is included. */
-  readonly micros: number;
-  /** Microseconds that passed. On a core of its own nearly the same; more where others want the core too. */
-  readonly wall: number;
+  /** Of processor time, for sealing and opening together. */
+  readonly milliseconds: number;
+}
+
+/** What a turn took, or several. */
+export interface SmallTimes {
+  readonly seal: Spent;
+  readonly open: Spent;
+  /** As many were sealed, and as many opened. */
   readonly operations: number;
   /** Bytes stored over the plaintext's. */
   readonly overhead: number;
@@ -42,74 +40,47 @@ interface Phases {
   readonly open: Spent;
 }
 
-interface Times {
-  readonly seal: { wall: number; cpu: number };
-  readonly open: { wall: number; cpu: number };
-  operations: number;
-  overhead: number;
-}
-
 type Timed = (sealer: Sealer, batch: Batch) => Phases | Promise<Phases>;
 
 const SHORTEST_BATCH = 8;
 const LONGEST_BATCH = 512;
 const BATCH_MS = 5;
 
+export const NO_TIME: SmallTimes = { seal: NOTHING, open: NOTHING, operations: 0, overhead: 0 };
+
 let secrets = 0;
 
-export async function measureSmall(job: SmallJob): Promise<readonly SmallSample[]> {
-  const contender = await loadContender(job.contender);
-  const sealer = await contender.start(job.mode);
-  const timed: Timed = job.mode === "sync" ? timeSync : timeAsync;
-  const samples: SmallSample[] = [];
-  for (const size of job.sizes) await repeat(contender, sealer, timed, size, job.warmUp / job.sizes.length);
-  for (const size of shuffled(job.sizes)) {
-    await repeat(contender, sealer, timed, size, job.measure / 4);
-    const times = await repeat(contender, sealer, timed, size, job.measure);
-    const { operations, overhead } = times;
-    for (const operation of ["seal", "open"] as const) {
-      const micros = (times[operation].cpu / operations) * 1_000;
-      const wall = (times[operation].wall / operations) * 1_000;
-      samples.push({
-        contender: job.contender,
-        mode: job.mode,
-        size,
-        operation,
-        micros,
-        wall,
-        operations,
-        overhead,
-      });
-    }
-  }
-  return samples;
+export async function startSmall({ contender, mode }: SmallJob): Promise<TurnTaker<SmallTurn, SmallTimes>> {
+  const { start, takes } = await loadContender(contender);
+  const sealer = await start(mode);
+  const timed: Timed = mode === "sync" ? timeSync : timeAsync;
+  const lengths = new Map<number, number>();
+  return {
+    /** Batch after batch until the time is used up. */
+    take: async ({ size, milliseconds }) => {
+      let length = lengths.get(size) ?? SHORTEST_BATCH;
+      let times = NO_TIME;
+      while (times.seal.cpu + times.open.cpu < milliseconds) {
+        const batch = makeBatch(takes, size, length);
+        const phases = await timed(sealer, batch);
+        const overhead = sealer.stored(batch.sealed[0]) - size;
+        times = addTimes(times, { ...phases, operations: length, overhead });
+        if (phases.seal.cpu + phases.open.cpu < BATCH_MS) length = Math.min(2 * length, LONGEST_BATCH);
+      }
+      lengths.set(size, length);
+      return times;
+    },
+    end: async () => undefined,
+  };
 }
 
-/** Batch after batch until `milliseconds` have been spent in the contender. */
-async function repeat(
-  contender: Contender,
-  sealer: Sealer,
-  timed: Timed,
-  size: number,
-  milliseconds: number,
-): Promise<Times> {
-  const times: Times = { seal: { wall: 0, cpu: 0 }, open: { wall: 0, cpu: 0 }, operations: 0, overhead: 0 };
-  let length = SHORTEST_BATCH;
-  while (times.seal.cpu + times.open.cpu < milliseconds) {
-    const batch = makeBatch(contender.takes, size, length);
-    const { seal, open } = await timed(sealer, batch);
-    add(times.seal, seal);
-    add(times.open, open);
-    times.operations += length;
-    times.overhead = sealer.stored(batch.sealed[0]) - size;
-    if (seal.cpu + open.cpu < BATCH_MS) length = Math.min(2 * length, LONGEST_BATCH);
-  }
-  return times;
-}
-
-function add(sum: { wall: number; cpu: number }, { wall, cpu }: Spent): void {
-  sum.wall += wall;
-  sum.cpu += cpu;
+export function addTimes(some: SmallTimes, more: SmallTimes): SmallTimes {
+  return {
+    seal: addSpent(some.seal, more.seal),
+    open: addSpent(some.open, more.open),
+    operations: some.operations + more.operations,
+    overhead: more.overhead,
+  };
 }
 
 function makeBatch(takes: Contender["takes"], size: number, length: number): Batch {

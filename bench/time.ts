@@ -17,3 +17,9 @@ export function spentUntilNow(): Spent {
 export function spentBetween(start: Spent, end: Spent): Spent {
   return { wall: end.wall - start.wall, cpu: end.cpu - start.cpu };
 }
+
+export const NOTHING: Spent = { wall: 0, cpu: 0 };
+
+export function addSpent(some: Spent, more: Spent): Spent {
+  return { wall: some.wall + more.wall, cpu: some.cpu + more.cpu };
+}

@@ -7,6 +7,7 @@ import { masterKey } from "../master-key.ts";
 
 const PROJECT = "bench";
 const ALGORITHM = "aes-256-gcm";
+const FLOOR = "The same bytes with no check, no wiping, one project and one KDK: the floor.";
 /** Drawn at a time. */
 const NONCES = 4_096;
 
@@ -14,20 +15,30 @@ export const bare: Contender = {
   name: "bare construction",
   modes: ["sync"],
   takes: "bytes",
-  differs: "The same bytes with no check, no wiping, one project and one KDK: the floor.",
-  start: async () => {
-    const kdk = randomBytes(32);
-    const context = { "keyfold:project": PROJECT, "keyfold:purpose": "kdk" };
-    const signal = new AbortController().signal;
-    const wraps = [await masterKey().wrapKey(kdk, { context, signal })];
-    const floor = new Bare({ kdk, project: PROJECT, wraps });
-    return {
-      seal: (plaintext, context) => floor.seal(plaintext as Uint8Array, context),
-      open: (sealed, context) => floor.open(sealed as Buffer, context),
-      stored: (sealed) => (sealed as Buffer).length,
-    };
-  },
+  differs: FLOOR,
+  start: () => bareWith(Buffer.allocUnsafeSlow),
 };
+
+export const barePooled: Contender = {
+  name: "bare construction, pooled envelopes",
+  modes: ["sync"],
+  takes: "bytes",
+  differs: `${FLOOR} Its envelopes lie side by side in one ArrayBuffer, where keyfold's have memory of their own.`,
+  start: () => bareWith(Buffer.allocUnsafe),
+};
+
+async function bareWith(allocate: (bytes: number) => Buffer): Promise<Sealer> {
+  const kdk = randomBytes(32);
+  const context = { "keyfold:project": PROJECT, "keyfold:purpose": "kdk" };
+  const signal = new AbortController().signal;
+  const wraps = [await masterKey().wrapKey(kdk, { context, signal })];
+  const floor = new Bare({ kdk, project: PROJECT, wraps, allocate });
+  return {
+    seal: (plaintext, context) => floor.seal(plaintext as Uint8Array, context),
+    open: (sealed, context) => floor.open(sealed as Buffer, context),
+    stored: (sealed) => (sealed as Buffer).length,
+  };
+}
 
 const LESS =
   "No key of its own for a secret, no commitment, no context, no envelope; three buffers are left apart.";

@@ -6,6 +6,7 @@ const load = {
   keyfold: async () => (await import("./keyfold.ts")).keyfold,
   "keyfold-text": async () => (await import("./keyfold.ts")).keyfoldText,
   bare: async () => (await import("./floors.ts")).bare,
+  "bare-pooled": async () => (await import("./floors.ts")).barePooled,
   aead: async () => (await import("./floors.ts")).aead,
   "aead-pooled": async () => (await import("./floors.ts")).aeadPooled,
   aws: async () => (await import("./aws.ts")).awsRaw,

@@ -8,6 +8,7 @@ import { Bare } from "../bare.ts";
 import type { Context } from "../contender.ts";
 
 const project = "bench";
+const allocate = Buffer.allocUnsafeSlow;
 const kmsContext = { "keyfold:project": project, "keyfold:purpose": "kdk" };
 const operation = { context: kmsContext, signal: new AbortController().signal };
 const contexts: readonly Context[] = [{}, { name: "db_password" }, { z: "ü", a: "1", "\u{1F600}": "" }];
@@ -23,13 +24,13 @@ async function bareFor(envelope: Uint8Array, masterKey: MemoryMasterKey): Promis
   const ciphertextAt = 39 + 2 + bytes.readUInt16BE(39);
   const ciphertext = bytes.subarray(ciphertextAt + 2, ciphertextAt + 2 + bytes.readUInt16BE(ciphertextAt));
   const wrap = { masterKey: masterKey.masterKey, ciphertext };
-  return new Bare({ kdk: await masterKey.unwrapKey(wrap, operation), project, wraps: [wrap] });
+  return new Bare({ kdk: await masterKey.unwrapKey(wrap, operation), project, wraps: [wrap], allocate });
 }
 
 it("keyfold opens what the bare construction sealed", async () => {
   const masterKey = memoryMasterKey();
   const kdk = randomBytes(32);
-  const bare = new Bare({ kdk, project, wraps: [await masterKey.wrapKey(kdk, operation)] });
+  const bare = new Bare({ kdk, project, wraps: [await masterKey.wrapKey(kdk, operation)], allocate });
   const keyfold = createKeyfold({ project, masterKeys: masterKey });
   for (const context of contexts) {
     for (const size of sizes) {
@@ -55,7 +56,7 @@ it("the bare construction opens what keyfold sealed", async () => {
 it("the bare construction binds the context, as keyfold does", async () => {
   const masterKey = memoryMasterKey();
   const kdk = randomBytes(32);
-  const bare = new Bare({ kdk, project, wraps: [await masterKey.wrapKey(kdk, operation)] });
+  const bare = new Bare({ kdk, project, wraps: [await masterKey.wrapKey(kdk, operation)], allocate });
   const envelope = bare.seal(plaintextOf(32), { name: "one" });
   expect(() => bare.open(envelope, { name: "other" })).toThrow("Another context.");
   const keyfold = createKeyfold({ project, masterKeys: masterKey });
