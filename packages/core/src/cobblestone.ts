@@ -76,12 +76,9 @@ export function sealMessage(
   into.set(salt, at);
   into.set(commitment, at + MESSAGE_SALT_BYTES);
   let target = at + MESSAGE_HEAD_BYTES;
-  if (plaintext.length < CHUNK_BYTES) sealChunk(payload, baseNonce, plaintext, into, target);
-  else {
-    for (let index = 0, offset = 0; offset <= plaintext.length; index++, offset += CHUNK_BYTES) {
-      const chunk = plaintext.subarray(offset, offset + CHUNK_BYTES);
-      target += sealChunk(payload, chunkNonce(baseNonce, index), chunk, into, target);
-    }
+  for (let index = 0, offset = 0; offset <= plaintext.length; index++, offset += CHUNK_BYTES) {
+    const chunk = plaintext.subarray(offset, offset + CHUNK_BYTES);
+    target += sealChunk(payload, chunkNonce(baseNonce, index), chunk, into, target);
   }
   wipe(okm);
 }
