@@ -1,6 +1,6 @@
 /** In a child process: one contender in one mode, over small sizes. */
 
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import type { Contender, Context, Mode, Plaintext, Sealer } from "./contender.ts";
 import { type ContenderId, loadContender } from "./contenders/index.ts";
 import type { TurnTaker } from "./runner.ts";
@@ -43,7 +43,7 @@ interface Phases {
 type Timed = (sealer: Sealer, batch: Batch) => Phases | Promise<Phases>;
 
 const SHORTEST_BATCH = 8;
-const LONGEST_BATCH = 512;
+const LONGEST_BATCH = 256;
 const BATCH_MS = 5;
 
 export const NO_TIME: SmallTimes = { seal: NOTHING, open: NOTHING, operations: 0, overhead: 0 };
@@ -56,15 +56,19 @@ export async function startSmall({ contender, mode }: SmallJob): Promise<TurnTak
   const timed: Timed = mode === "sync" ? timeSync : timeAsync;
   const lengths = new Map<number, number>();
   return {
-    /** Batch after batch until the time is used up. */
+    /**
+     * Batch after batch until the time is used up. Their lengths are drawn anew, from one to two times what fills some
+     * milliseconds: with one length, garbage collection would fall in step with them, always on sealing or on opening.
+     */
     take: async ({ size, milliseconds }) => {
       let length = lengths.get(size) ?? SHORTEST_BATCH;
       let times = NO_TIME;
       while (times.seal.cpu + times.open.cpu < milliseconds) {
-        const batch = makeBatch(takes, size, length);
+        const operations = randomInt(length, 2 * length);
+        const batch = makeBatch(takes, size, operations);
         const phases = await timed(sealer, batch);
         const overhead = sealer.stored(batch.sealed[0]) - size;
-        times = addTimes(times, { ...phases, operations: length, overhead });
+        times = addTimes(times, { ...phases, operations, overhead });
         if (phases.seal.cpu + phases.open.cpu < BATCH_MS) length = Math.min(2 * length, LONGEST_BATCH);
       }
       lengths.set(size, length);
