@@ -55,11 +55,6 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
-/** Zeroes the bytes from `start` up to `end`. For the few that a key has this is faster than `fill`. */
-export function wipe(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
-  for (let i = start; i < end; i++) bytes[i] = 0;
-}
-
 export function readU16(bytes: Uint8Array, offset: number): number {
   return ((bytes[offset] ?? 0) << 8) | (bytes[offset + 1] ?? 0);
 }

@@ -10,7 +10,7 @@ import {
   type KeyObject,
   timingSafeEqual,
 } from "node:crypto";
-import { type Bytes, concat, wipe } from "./bytes.ts";
+import { type Bytes, concat } from "./bytes.ts";
 import { KeyfoldError, requireArgument } from "./errors.ts";
 import { oneTimeKey, type SecretKey } from "./hkdf.ts";
 import { MessageKdf } from "./message-kdf.ts";
@@ -29,7 +29,11 @@ const COMMITMENT_BYTES = 32;
 export const MESSAGE_HEAD_BYTES: number = MESSAGE_SALT_BYTES + COMMITMENT_BYTES;
 /** Without options, which Node looks through for each cipher: tags of 16 bytes are GCM's own default, and none else is given. */
 const ALGORITHM = "aes-256-gcm";
-const kdf = new MessageKdf(new TextEncoder().encode("c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0"));
+const LABEL = new TextEncoder().encode("c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0");
+/** Of a message whose plaintext stands in memory whole: who can read a dead string there can read that. */
+const wholeKdf = new MessageKdf(LABEL, { leavesNothing: false });
+/** Of a message of which only a part is ever in memory. */
+const chunkwiseKdf = new MessageKdf(LABEL, { leavesNothing: true });
 
 /** Payload key ‖ base nonce ‖ commitment of the message at hand. Wiped before the function that filled it returns. */
 const okm = new Uint8Array(76);
@@ -80,7 +84,7 @@ export function sealMessage(
     const chunk = plaintext.subarray(offset, offset + CHUNK_BYTES);
     target += sealChunk(payload, chunkNonce(baseNonce, index), chunk, into, target);
   }
-  wipe(okm);
+  okm.fill(0);
 }
 
 /**
@@ -100,7 +104,7 @@ export function openMessage(key: Uint8Array, context: Uint8Array, message: Uint8
     }
     return length > CHUNK_BYTES ? openChunks(payload, message, length) : openFirst(payload, message);
   } finally {
-    wipe(okm);
+    okm.fill(0);
   }
 }
 
@@ -121,7 +125,7 @@ export class MessageKeys {
    */
   constructor(key: Uint8Array, salt: Uint8Array, context: Uint8Array) {
     requireArgument(key.length === MESSAGE_KEY_BYTES, `A message key is ${MESSAGE_KEY_BYTES} bytes.`);
-    kdf.expandInto(okm, key, salt, context);
+    chunkwiseKdf.expandInto(okm, key, salt, context);
     this.head = concat(salt, commitment);
     this.#payloadKey = createSecretKey(payloadKey);
     this.#baseNonce = baseNonce.slice();
@@ -229,7 +233,7 @@ function openChunk(
 
 /** Fills the scratch with what the key, the salt and the context give; the payload key, ready for a cipher. */
 function derive(key: Uint8Array, salt: Uint8Array, context: Uint8Array): Uint8Array | SecretKey {
-  kdf.expandInto(okm, key, salt, context);
+  wholeKdf.expandInto(okm, key, salt, context);
   return oneTimeKey(payloadKey);
 }
 

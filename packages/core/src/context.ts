@@ -117,12 +117,12 @@ function writeText(text: string | undefined, offset: number, key: string): numbe
     typeof text === "string",
     `The value of "${key}" in the encryption context is not a string.`,
   );
-  requireArgument(text.isWellFormed(), "An encryption context holds ill-formed text (a lone surrogate).");
   const start = offset + 2;
   if (text.length <= SHORT_TEXT && writeAscii(text, start)) {
     writeU16(scratch, offset, text.length);
     return start + text.length;
   }
+  requireArgument(text.isWellFormed(), "An encryption context holds ill-formed text (a lone surrogate).");
   const { read, written } = utf8.encodeInto(text, scratch.subarray(start));
   if (start > scratch.length || read < text.length) {
     throw new KeyfoldError(

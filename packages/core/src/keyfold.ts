@@ -2,7 +2,7 @@
 
 import { constants } from "node:buffer";
 import { isUint8Array } from "node:util/types";
-import { type Bytes, copyOf, decodeUtf8, encodeBase64url, encodeUtf8, wipe } from "./bytes.ts";
+import { type Bytes, copyOf, decodeUtf8, encodeBase64url, encodeUtf8 } from "./bytes.ts";
 import { asker, type OperationOptions, requireNotAborted, settle } from "./callers.ts";
 import { openMessage } from "./cobblestone.ts";
 import type { EncryptionContext } from "./context.ts";
@@ -732,7 +732,7 @@ class ScopedKeyfold implements Keyfold {
       opens.report(() => ({ ms: since(started), bytes: plaintext.length, hit }));
       return plaintext;
     } finally {
-      wipe(dek);
+      dek.fill(0);
     }
   }
 

@@ -108,7 +108,8 @@ export class Operations {
 }
 
 function isDetached(envelope: unknown): envelope is DetachedEnvelope {
-  return typeof envelope === "object" && envelope !== null && "header" in envelope && "message" in envelope;
+  if (typeof envelope !== "object" || envelope === null || isUint8Array(envelope)) return false;
+  return "header" in envelope && "message" in envelope;
 }
 
 function parted(bytes: Uint8Array): Admitted {

@@ -1,6 +1,6 @@
 /** One envelope, whole, from keys in hand: header and message put together. */
 
-import { type Bytes, wipe } from "./bytes.ts";
+import type { Bytes } from "./bytes.ts";
 import { MESSAGE_SALT_BYTES, messageBytes, sealMessage } from "./cobblestone.ts";
 import { NONCE_BYTES, SEALED_DEK_BYTES } from "./envelope.ts";
 import type { SecretKey } from "./hkdf.ts";
@@ -41,7 +41,7 @@ const draws: Draws = {
 export function sealEnvelope(key: SealingKey, context: Uint8Array, plaintext: Uint8Array): Bytes {
   drawRandom(drawn);
   const envelope = sealEnvelopeWith(key, draws, context, plaintext);
-  wipe(drawn);
+  drawn.fill(0);
   return envelope;
 }
 

@@ -10,35 +10,39 @@ const bytes = (least: number, most: number) =>
 const key = bytes(32, 32);
 const salt = bytes(24, 24);
 
-describe("the expansion of a message's keys", () => {
-  test("is HKDF-Expand, whatever was expanded before, and for contexts that outgrow its room", () => {
-    const label = new TextEncoder().encode("a label\0");
-    const kdf = new MessageKdf(label);
-    fc.assert(
-      fc.property(
-        key,
-        salt,
-        bytes(0, 9_000),
-        fc.integer({ min: 65, max: 128 }),
-        (key, salt, context, length) => {
-          const mine = new Uint8Array(length);
-          const theirs = new Uint8Array(length);
-          kdf.expandInto(mine, key, salt, context);
-          expandInto(theirs, key, label, salt, context);
-          expect(mine).toEqual(theirs);
-        },
-      ),
-    );
-  });
+describe.each([{ leavesNothing: true }, { leavesNothing: false }])(
+  "the expansion of a message's keys: %o",
+  (options) => {
+    test("is HKDF-Expand, whatever was expanded before, and for contexts that outgrow its room", () => {
+      const label = new TextEncoder().encode("a label\0");
+      const kdf = new MessageKdf(label, options);
+      fc.assert(
+        fc.property(
+          key,
+          salt,
+          bytes(0, 9_000),
+          fc.integer({ min: 65, max: 128 }),
+          (key, salt, context, length) => {
+            const mine = new Uint8Array(length);
+            const theirs = new Uint8Array(length);
+            kdf.expandInto(mine, key, salt, context);
+            expandInto(theirs, key, label, salt, context);
+            expect(mine).toEqual(theirs);
+          },
+        ),
+      );
+    });
 
-  test("leaves key, salt and context as they were", () => {
-    const kdf = new MessageKdf(new Uint8Array(7));
-    const [key, salt, context] = [32, 24, 50].map((length) => new Uint8Array(length).fill(0xa5)) as [
-      Uint8Array,
-      Uint8Array,
-      Uint8Array,
-    ];
-    kdf.expandInto(new Uint8Array(76), key, salt, context);
-    for (const input of [key, salt, context]) expect(input).toEqual(new Uint8Array(input.length).fill(0xa5));
-  });
-});
+    test("leaves key, salt and context as they were", () => {
+      const kdf = new MessageKdf(new Uint8Array(7), options);
+      const [key, salt, context] = [32, 24, 50].map((length) => new Uint8Array(length).fill(0xa5)) as [
+        Uint8Array,
+        Uint8Array,
+        Uint8Array,
+      ];
+      kdf.expandInto(new Uint8Array(76), key, salt, context);
+      for (const input of [key, salt, context])
+        expect(input).toEqual(new Uint8Array(input.length).fill(0xa5));
+    });
+  },
+);
