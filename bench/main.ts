@@ -52,7 +52,7 @@ const full: Plan = {
     upTo: 1_024 * MIB,
     turns: 10,
     turn: 40,
-    warmUp: 250,
+    warmUp: 1_000,
   },
   kms: [
     { contender: "keyfold", contexts: "each", operations: 100_000, opener: "same" },

@@ -24,6 +24,7 @@ export const SEALED_CHUNK_BYTES: number = CHUNK_BYTES + TAG_BYTES;
 /** The bound of the format, so that no nonce comes twice. */
 export const MAX_CHUNKS: number = 2 ** 38;
 
+const TOO_MANY_CHUNKS = `A message has ${MAX_CHUNKS} chunks at most.`;
 const COMMITMENT_BYTES = 32;
 /** `salt24 ‖ commitment32`, which a message begins with. */
 export const MESSAGE_HEAD_BYTES: number = MESSAGE_SALT_BYTES + COMMITMENT_BYTES;
@@ -150,7 +151,7 @@ export class MessageKeys {
    * @returns how many bytes were written: 16 more
    */
   seal(index: number, plaintext: Uint8Array, target: Uint8Array, at: number): number {
-    requireArgument(index < MAX_CHUNKS, `A message has ${MAX_CHUNKS} chunks at most.`);
+    requireArgument(index < MAX_CHUNKS, TOO_MANY_CHUNKS);
     return sealChunk(this.#payloadKey, chunkNonce(this.#baseNonce, index), plaintext, target, at);
   }
 

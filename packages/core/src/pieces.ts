@@ -103,7 +103,7 @@ export class SealingPieces implements Pieces {
   /** A piece with room for `length` bytes of sealed chunks, which are made until it is full. */
   #seal(length: number, chunk: () => Uint8Array): Bytes {
     const keys = held(this.#keys);
-    const piece = new Uint8Array(this.#start.length + length);
+    const piece = unfilled(this.#start.length + length);
     piece.set(this.#start);
     let at = this.#start.length;
     this.#start = NOTHING;
@@ -199,6 +199,8 @@ class Cutter {
   readonly #held: Bytes;
   #length = 0;
   #input: Uint8Array = NOTHING;
+  /** How much of the input is done with. */
+  #at = 0;
 
   constructor(size: number) {
     this.#held = new Uint8Array(size);
@@ -212,20 +214,20 @@ class Cutter {
 
   give(input: Uint8Array): void {
     this.#input = input;
+    this.#at = 0;
   }
 
   /** How many whole units are there. */
   get whole(): number {
-    return Math.floor((this.#length + this.#input.length) / this.#held.length);
+    return Math.floor((this.#length + this.#input.length - this.#at) / this.#held.length);
   }
 
   /** The next of them: a view, good until the next call. */
   unit(): Uint8Array {
     const size = this.#held.length;
     if (this.#length === 0) {
-      const unit = this.#input.subarray(0, size);
-      this.#input = this.#input.subarray(size);
-      return unit;
+      this.#at += size;
+      return this.#input.subarray(this.#at - size, this.#at);
     }
     this.#hold(size - this.#length);
     this.#length = 0;
@@ -234,8 +236,8 @@ class Cutter {
 
   /** Keeps what is left of the input, less than a unit, and lets the input go. */
   keep(): void {
-    this.#hold(this.#input.length);
-    this.#input = NOTHING;
+    this.#hold(this.#input.length - this.#at);
+    this.give(NOTHING);
   }
 
   /** What was kept and is no whole unit: a view. */
@@ -246,14 +248,19 @@ class Cutter {
   wipe(): void {
     this.#held.fill(0);
     this.#length = 0;
-    this.#input = NOTHING;
+    this.give(NOTHING);
   }
 
   #hold(length: number): void {
-    this.#held.set(this.#input.subarray(0, length), this.#length);
-    this.#input = this.#input.subarray(length);
+    this.#held.set(this.#input.subarray(this.#at, this.#at + length), this.#length);
+    this.#at += length;
     this.#length += length;
   }
+}
+
+/** Memory that holds anything, for one who writes all of it: to zero a piece first takes an eighth of the time of sealing it. */
+function unfilled(length: number): Bytes {
+  return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
 }
 
 /** What `wipe` takes away. */

@@ -11,6 +11,9 @@ import { type Beginning, OpeningPieces, type Pieces, SealingPieces } from "./pie
 import { randomBytes } from "./random.ts";
 import { sealHeader } from "./sealing.ts";
 
+/** How much is made for a reader that asks for more: a piece that is sealed, or as many small ones as it has bytes. */
+const QUEUED_BYTES = 65_536;
+
 /** A plaintext in, its envelope out. Checks its arguments now, and asks for the key with the first write. */
 export function sealStream(
   operations: Operations,
@@ -52,10 +55,10 @@ async function begin(
 /**
  * A transform stream over `pieces`, for sealing and opening and for test vectors.
  *
- * A `TransformStream` of the platform would queue all that comes of one write. This one makes a piece only when the
- * reader asks for it, however much was written at once, so its two sides are streams of their own.
+ * A `TransformStream` of the platform would queue all that comes of one write. This one makes 64 KiB when the reader asks
+ * for more, however much was written at once, so its two sides are streams of their own.
  *
- * @param finished called once, when the last piece was taken
+ * @param finished called once, when the last piece was given
  */
 export function streamOf(
   pieces: Pieces,
@@ -78,10 +81,14 @@ class Flow {
   readonly #onAbort = (): void => this.#abort();
   #reader: ReadableStreamDefaultController<Bytes> | undefined;
   #writer: WritableStreamDefaultController | undefined;
-  /** Whether the reader waits for a piece that it was not given yet. */
+  /** Whether the reader waits, and nothing is queued for it. */
   #wanted = false;
-  /** Wakes the write that waits until a piece is wanted. */
-  #wake: (() => void) | undefined;
+  /** Bytes that may be queued. */
+  #room = 0;
+  /** A piece that there is no room for. */
+  #held: Bytes | undefined;
+  /** The write that waits until there is. */
+  #stalled: PromiseWithResolvers<void> | undefined;
   /** Why it ended before its end. */
   #failure: { readonly reason: unknown } | undefined;
 
@@ -114,16 +121,24 @@ class Flow {
     });
   }
 
-  async #write(chunk: Uint8Array): Promise<void> {
+  // A write that finds its keys there and a reader that waits is done at once: a promise for each would be half of all that
+  // the stream costs.
+
+  #write(chunk: Uint8Array): Promise<void> | undefined {
     try {
       requireArgument(isUint8Array(chunk), "A stream of bytes takes Uint8Arrays, and nothing else.");
       const keys = this.#pieces.take(chunk);
-      if (keys !== undefined) await keys;
+      return keys === undefined ? this.#offer() : this.#offerAfter(keys);
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  async #offerAfter(keys: Promise<void>): Promise<void> {
+    try {
+      await keys;
       this.#requireGoing();
-      for (let piece = this.#pieces.next(); piece !== undefined; piece = this.#pieces.next()) {
-        if (!this.#wanted) await this.#demand(piece);
-        this.#give(piece);
-      }
+      await this.#offer();
     } catch (error) {
       throw this.#fail(error);
     }
@@ -133,10 +148,8 @@ class Flow {
     try {
       const last = await this.#pieces.finish();
       this.#requireGoing();
-      if (last.length > 0) {
-        if (!this.#wanted) await this.#demand(last);
-        this.#give(last);
-      }
+      if (last.length > 0) this.#held = last;
+      await this.#offer();
       this.#leave();
       this.#reader?.close();
       this.#finished();
@@ -145,24 +158,40 @@ class Flow {
     }
   }
 
-  #give(piece: Bytes): void {
-    this.#wanted = false;
-    this.#reader?.enqueue(piece);
+  /** Gives the reader what there is. @returns where that has to wait for the reader, a promise */
+  #offer(): Promise<void> | undefined {
+    if (this.#giveAll()) return undefined;
+    this.#stalled = Promise.withResolvers();
+    return this.#stalled.promise;
   }
 
-  /** Waits until the reader wants the piece; wipes it where that never comes. */
-  async #demand(piece: Bytes): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-    });
-    if (this.#failure !== undefined) piece.fill(0);
-    this.#requireGoing();
+  /** Piece by piece, while there is room. @returns whether that was all */
+  #giveAll(): boolean {
+    for (let piece = this.#held ?? this.#pieces.next(); piece !== undefined; piece = this.#pieces.next()) {
+      this.#held = this.#room > 0 ? undefined : piece;
+      if (this.#held !== undefined) return false;
+      this.#wanted = false;
+      this.#room -= piece.length;
+      this.#reader?.enqueue(piece);
+    }
+    return true;
   }
 
+  /** Called when the reader waits and nothing is queued. */
   #pull(): void {
     this.#wanted = true;
+    this.#room = QUEUED_BYTES;
     if (this.#failure !== undefined) this.#reader?.error(this.#failure.reason);
-    this.#wakeUp();
+    const stalled = this.#stalled;
+    if (stalled === undefined) return;
+    try {
+      if (!this.#giveAll()) return;
+      this.#stalled = undefined;
+      stalled.resolve();
+    } catch (error) {
+      this.#stalled = undefined;
+      stalled.reject(this.#fail(error));
+    }
   }
 
   /** A failure of its own: the reader gets it behind what was authenticated before, the writer at once. */
@@ -179,7 +208,8 @@ class Flow {
     this.#failure ??= { reason };
     this.#leave();
     this.#reader?.error(reason);
-    this.#wakeUp();
+    this.#stalled?.reject(this.#failure.reason);
+    this.#stalled = undefined;
   }
 
   #abort(): void {
@@ -188,14 +218,12 @@ class Flow {
     this.#writer?.error(error);
   }
 
+  /** Lets go of what it holds; a piece that nobody will read is wiped. */
   #leave(): void {
     this.#pieces.wipe();
+    this.#held?.fill(0);
+    this.#held = undefined;
     this.#signal?.removeEventListener("abort", this.#onAbort);
-  }
-
-  #wakeUp(): void {
-    this.#wake?.();
-    this.#wake = undefined;
   }
 
   #requireGoing(): void {

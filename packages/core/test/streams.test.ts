@@ -268,9 +268,11 @@ class Counted implements Pieces {
   wiped = 0;
   #left = 0;
   readonly #each: number;
+  readonly #length: number;
 
-  constructor(piecesForEachInput: number) {
+  constructor(piecesForEachInput: number, pieceBytes = 3) {
     this.#each = piecesForEachInput;
+    this.#length = pieceBytes;
   }
 
   take(): undefined {
@@ -292,7 +294,7 @@ class Counted implements Pieces {
   }
 
   #make(): Uint8Array<ArrayBuffer> {
-    const piece = Uint8Array.of(1, 2, 3);
+    const piece = new Uint8Array(this.#length).fill(7);
     this.made.push(piece);
     return piece;
   }
@@ -304,25 +306,32 @@ async function settled(): Promise<void> {
 }
 
 describe("back-pressure", () => {
-  test("one write is worked off piece by piece, as they are read", async () => {
-    const pieces = new Counted(100);
-    const { writable, readable } = streamOf(pieces, () => {});
-    const writing = writable.getWriter().write(new Uint8Array(1));
-    let done = false;
-    writing.then(() => {
-      done = true;
-    });
-    await settled();
-    expect(pieces.made).toHaveLength(1);
-    const reader = readable.getReader();
-    for (let read = 1; read < 100; read++) {
-      await reader.read();
+  test.each([
+    { bytes: 65_600, atOnce: 1 },
+    { bytes: 16_384, atOnce: 4 },
+  ])(
+    "one write is worked off as it is read, $atOnce pieces of $bytes bytes at a time",
+    async ({ bytes, atOnce }) => {
+      const pieces = new Counted(100, bytes);
+      const { writable, readable } = streamOf(pieces, () => {});
+      const writing = writable.getWriter().write(new Uint8Array(1));
+      let done = false;
+      writing.then(() => {
+        done = true;
+      });
       await settled();
-      expect([pieces.made.length, done]).toEqual([read + 1, false]);
-    }
-    await reader.read();
-    await writing;
-  });
+      expect(pieces.made).toHaveLength(1);
+      const reader = readable.getReader();
+      for (let read = 1; read < 100; read++) {
+        await reader.read();
+        await settled();
+        const asked = Math.ceil(read / atOnce) * atOnce;
+        expect([pieces.made.length, done]).toEqual(asked < 100 ? [asked + 1, false] : [100, true]);
+      }
+      await reader.read();
+      await writing;
+    },
+  );
 
   test("of a slow reader reaches the source, and the bytes are the same", async () => {
     const plaintext = plaintextOfLength(40 * CHUNK);
