@@ -31,8 +31,8 @@ function intro({ commit, date, cpu, cores, pinnedTo, system, node }: Results): s
   const where = pinnedTo === null ? "not held to a core" : `held to core ${pinnedTo}`;
   return `# Benchmark results
 
-Written by \`npm run bench\`; not edited by hand. Every number is the median of the rounds of one run. In a round each contender has a
-child process of its own; those that are compared are there at the same time, and take turns of some tens of milliseconds in an
+Written by \`npm run bench\`; not edited by hand. Every number is the median of the rounds of one run. In a round each contender has
+child processes of its own; those that are compared are there at the same time, and take turns of some tens of milliseconds in an
 order drawn anew each time, so that the good and the bad moments of the machine are for all. ± is half the distance
 between the quartiles. Every round is in [results.json](results.json).
 
