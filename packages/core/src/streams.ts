@@ -81,9 +81,7 @@ class Flow {
   readonly #onAbort = (): void => this.#abort();
   #reader: ReadableStreamDefaultController<Bytes> | undefined;
   #writer: WritableStreamDefaultController | undefined;
-  /** Whether the reader waits, and nothing is queued for it. */
-  #wanted = false;
-  /** Bytes that may be queued. */
+  /** Bytes that may be queued: all of {@link QUEUED_BYTES} while the reader waits and was given nothing. */
   #room = 0;
   /** A piece that there is no room for. */
   #held: Bytes | undefined;
@@ -168,9 +166,11 @@ class Flow {
   /** Piece by piece, while there is room. @returns whether that was all */
   #giveAll(): boolean {
     for (let piece = this.#held ?? this.#pieces.next(); piece !== undefined; piece = this.#pieces.next()) {
-      this.#held = this.#room > 0 ? undefined : piece;
-      if (this.#held !== undefined) return false;
-      this.#wanted = false;
+      if (this.#room <= 0) {
+        this.#held = piece;
+        return false;
+      }
+      this.#held = undefined;
       this.#room -= piece.length;
       this.#reader?.enqueue(piece);
     }
@@ -179,19 +179,17 @@ class Flow {
 
   /** Called when the reader waits and nothing is queued. */
   #pull(): void {
-    this.#wanted = true;
     this.#room = QUEUED_BYTES;
     if (this.#failure !== undefined) this.#reader?.error(this.#failure.reason);
     const stalled = this.#stalled;
     if (stalled === undefined) return;
     try {
       if (!this.#giveAll()) return;
-      this.#stalled = undefined;
       stalled.resolve();
     } catch (error) {
-      this.#stalled = undefined;
       stalled.reject(this.#fail(error));
     }
+    this.#stalled = undefined;
   }
 
   /** A failure of its own: the reader gets it behind what was authenticated before, the writer at once. */
@@ -199,7 +197,7 @@ class Flow {
     if (this.#failure !== undefined) return this.#failure.reason;
     this.#failure = { reason: error };
     this.#leave();
-    if (this.#wanted) this.#reader?.error(error);
+    if (this.#room === QUEUED_BYTES) this.#reader?.error(error);
     return error;
   }
 
