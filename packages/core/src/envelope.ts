@@ -5,6 +5,7 @@
 
 import {
   type Bytes,
+  copyOf,
   decodeBase64url,
   encodeBase64url,
   encodeUtf8,
@@ -108,7 +109,7 @@ function decodeShared(envelope: Uint8Array, embedded: boolean): SharedHeader {
   const wrapsEnd = embedded ? WRAPS_AT + 2 + readU16(envelope, WRAPS_AT) : WRAPS_AT;
   const length = wrapsEnd + NONCE_BYTES + SEALED_DEK_BYTES;
   if (envelope.length < length) throw malformed("The envelope ends inside its header.");
-  const aad = envelope.slice(0, wrapsEnd);
+  const aad = copyOf(envelope.subarray(0, wrapsEnd));
   const kdkId = aad.subarray(KDK_ID_AT, SALT_AT);
   const salt = aad.subarray(SALT_AT, WRAPS_AT);
   const kdkName = toLatin1(kdkId);

@@ -49,6 +49,23 @@ describe("what was sealed", () => {
     );
   });
 
+  test.each([
+    ["a Buffer", Buffer.alloc(2_000)],
+    ["a Uint8Array", new Uint8Array(2_000)],
+  ])("opens out of memory that held another process's envelope before: %s", async (_name, memory) => {
+    const masterKeys = new MemoryKms();
+    const opener = keyfoldWith({ masterKeys });
+    for (let i = 0; i < 6; i++) {
+      const plaintext = new Uint8Array(100).fill(i);
+      const envelope = await keyfoldWith({ masterKeys }).seal(plaintext, context);
+      memory.set(envelope);
+      const sealed = memory.subarray(0, envelope.length);
+      const rewrapped = i % 2 === 0 ? sealed : await opener.rewrap(sealed);
+      expect(await opener.open(rewrapped, context)).toEqual(plaintext);
+      expect(opener.openSync(sealed, context)).toEqual(plaintext);
+    }
+  });
+
   test("as text opens to the same text in another process, through every door", async () => {
     await fc.assert(
       fc.asyncProperty(text, anyContext, project, name, async (plaintext, given, ofProject, scope) => {
