@@ -37,10 +37,10 @@ const wholeKdf = new MessageKdf(LABEL, { leavesNothing: false });
 const chunkwiseKdf = new MessageKdf(LABEL, { leavesNothing: true });
 
 /** Payload key ‖ base nonce ‖ commitment of the message at hand. Wiped before the function that filled it returns. */
-const okm = new Uint8Array(76);
-const payloadKey = okm.subarray(0, 32);
-const baseNonce = okm.subarray(32, 44);
-const commitment = okm.subarray(44, 76);
+const okm = Buffer.from(new ArrayBuffer(76));
+const payloadKey = new Uint8Array(okm.buffer, 0, 32);
+const baseNonce = new Uint8Array(okm.buffer, 32, 12);
+const commitment = new Uint8Array(okm.buffer, 44, 32);
 /** In memory of its own from the start: what is handed to a cipher gets that otherwise each time. */
 const laterNonce = new Uint8Array(new ArrayBuffer(12));
 

@@ -52,7 +52,10 @@ export interface EnvelopeHeader {
 }
 
 /** What of a header is the same for every envelope under one KEK. */
-type SharedHeader = Omit<EnvelopeHeader, "nonce" | "sealedDek">;
+interface SharedHeader extends Omit<EnvelopeHeader, "nonce" | "sealedDek"> {
+  /** The bytes of `aad`, to compare others with: no view of those has to be made. */
+  readonly start: Buffer;
+}
 
 /** The last that was decoded. The next envelope mostly begins with the same bytes. */
 let last: SharedHeader | undefined;
@@ -94,7 +97,7 @@ export function decodeHeader(envelope: Uint8Array): EnvelopeHeader {
   const flags = envelope[3] ?? 0;
   if (envelope[2] !== VERSION || (flags & ~FLAG_EMBEDDED) !== 0)
     throw new KeyfoldError("ERR_UNSUPPORTED_VERSION");
-  if (last === undefined || envelope.length < last.length || !beginsWith(envelope, last.aad)) {
+  if (last === undefined || envelope.length < last.length || !beginsWith(envelope, last)) {
     last = decodeShared(envelope, flags === FLAG_EMBEDDED);
   }
   const { kdkId, salt, kdkName, kekName, wraps, aad, length } = last;
@@ -110,11 +113,12 @@ function decodeShared(envelope: Uint8Array, embedded: boolean): SharedHeader {
   const length = wrapsEnd + NONCE_BYTES + SEALED_DEK_BYTES;
   if (envelope.length < length) throw malformed("The envelope ends inside its header.");
   const aad = copyOf(envelope.subarray(0, wrapsEnd));
+  const start = Buffer.from(aad.buffer, aad.byteOffset, aad.length);
   const kdkId = aad.subarray(KDK_ID_AT, SALT_AT);
   const salt = aad.subarray(SALT_AT, WRAPS_AT);
   const kdkName = toLatin1(kdkId);
   const wraps = embedded ? decodeWraps(aad.subarray(WRAPS_AT + 2)) : [];
-  return { kdkId, salt, kdkName, kekName: kdkName + toLatin1(salt), wraps, aad, length };
+  return { kdkId, salt, kdkName, kekName: kdkName + toLatin1(salt), wraps, aad, start, length };
 }
 
 /** `lp( u8 count ‖ count × ( lp(URI) ‖ lp(wrapped KDK) ) )`. */
@@ -205,9 +209,8 @@ function takePrefixed(block: Uint8Array, offset: number): Uint8Array {
   return block.subarray(start, end);
 }
 
-function beginsWith(bytes: Uint8Array, start: Uint8Array): boolean {
-  for (let i = 0; i < start.length; i++) if (bytes[i] !== start[i]) return false;
-  return true;
+function beginsWith(bytes: Uint8Array, { start }: SharedHeader): boolean {
+  return start.compare(bytes, 0, start.length) === 0;
 }
 
 function isUri(bytes: Uint8Array): boolean {

@@ -38,6 +38,8 @@ export class MessageKdf {
    * `key XOR ipad ‖ T1 ‖ label ‖ salt ‖ context ‖ 02`. Between calls nothing but ipad stands before the label.
    */
   #inner = new Uint8Array(0);
+  /** The same memory, to write text into: views of a Buffer take longer to make. */
+  #text = Buffer.from(this.#inner.buffer);
   #words = new Uint32Array(0);
 
   /** @param leavesNothing whether no secret byte may pass through a string */
@@ -53,7 +55,7 @@ export class MessageKdf {
    * @param okm 65 to 128 bytes, the caller's. Those from 64 on pass through a string in any case: they must not be secret
    * @param key 32 bytes
    */
-  expandInto(okm: Uint8Array, key: Uint8Array, salt: Uint8Array, context: Uint8Array): void {
+  expandInto(okm: Buffer, key: Uint8Array, salt: Uint8Array, context: Uint8Array): void {
     const saltAt = INFO_AT + this.#label.length;
     const contextAt = saltAt + salt.length;
     const end = contextAt + context.length;
@@ -68,12 +70,13 @@ export class MessageKdf {
     this.#writeT1(okm);
     inner[end] = 2;
     hashInner(inner.subarray(0, end + 1));
-    writeLatin1(hash(HASH, outer, "latin1"), okm, DIGEST_BYTES, okm.length);
+    okm.write(hash(HASH, outer, "latin1"), DIGEST_BYTES, "latin1");
     this.#wipe();
   }
 
   #makeRoom(bytes: number): void {
     this.#inner = new Uint8Array(bytes + (-bytes & (WORD_BYTES - 1)));
+    this.#text = Buffer.from(this.#inner.buffer);
     this.#words = new Uint32Array(this.#inner.buffer);
     this.#words.fill(INNER_PAD, 0, INFO_WORD);
     this.#inner.set(this.#label, INFO_AT);
@@ -100,7 +103,7 @@ export class MessageKdf {
   }
 
   /** The outer hash of the first block: the beginning of the output, and of what the second block hashes. */
-  #writeT1(okm: Uint8Array): void {
+  #writeT1(okm: Buffer): void {
     if (this.#leavesNothing) {
       const t1 = hash(HASH, outer, "buffer");
       okm.set(t1);
@@ -108,8 +111,8 @@ export class MessageKdf {
       t1.fill(0);
     } else {
       const t1 = hash(HASH, outer, "latin1");
-      writeLatin1(t1, okm, 0, DIGEST_BYTES);
-      writeLatin1(t1, this.#inner, BLOCK_BYTES, INFO_AT);
+      okm.write(t1, 0, "latin1");
+      this.#text.write(t1, BLOCK_BYTES, "latin1");
     }
   }
 
@@ -121,11 +124,6 @@ export class MessageKdf {
     }
     for (let i = T1_WORD; i < INFO_WORD; i++) words[i] = INNER_PAD;
   }
-}
-
-/** Writes from `start` up to `end`, a byte for each character. */
-function writeLatin1(text: string, into: Uint8Array, start: number, end: number): void {
-  for (let i = start; i < end; i++) into[i] = text.charCodeAt(i - start);
 }
 
 /** The inner digest may pass through a string: without the key nothing follows from it. */
