@@ -113,7 +113,7 @@ function decodeShared(envelope: Uint8Array, embedded: boolean): SharedHeader {
   const length = wrapsEnd + NONCE_BYTES + SEALED_DEK_BYTES;
   if (envelope.length < length) throw malformed("The envelope ends inside its header.");
   const aad = copyOf(envelope.subarray(0, wrapsEnd));
-  const start = Buffer.from(aad.buffer, aad.byteOffset, aad.length);
+  const start = Buffer.from(aad.buffer);
   const kdkId = aad.subarray(KDK_ID_AT, SALT_AT);
   const salt = aad.subarray(SALT_AT, WRAPS_AT);
   const kdkName = toLatin1(kdkId);
