@@ -9,7 +9,7 @@ import { cpus, release, tmpdir, type } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type BulkPlan, runBulk } from "./bulk-rounds.ts";
+import { BULK_WARM_UP_MS, type BulkPlan, runBulk } from "./bulk-rounds.ts";
 import { chart } from "./chart.ts";
 import { type Footprint, footprintPackages, measureFootprint } from "./footprint.ts";
 import type { KmsJob, KmsSample } from "./kms.ts";
@@ -52,7 +52,7 @@ const full: Plan = {
     upTo: 1_024 * MIB,
     turns: 10,
     turn: 40,
-    warmUp: 1_000,
+    warmUp: BULK_WARM_UP_MS,
   },
   kms: [
     { contender: "keyfold", contexts: "each", operations: 100_000, opener: "same" },
